@@ -1,0 +1,187 @@
+"""Every error the product raises.
+
+QuartetError
+├── SettingsError            the environment is wrong; lists every fault by variable name
+├── StoreError
+│   ├── StoreUnavailable     the store can't be written or read now
+│   └── LeaseLost            somebody else works on this job now: change nothing any more
+├── DiscordError
+│   ├── DiscordUnavailable   Discord could not be reached before the deadline
+│   ├── AnswerGone           the message or its token is gone: nobody can be answered here
+│   └── AnswerRejected       Discord refuses this content (400, 413): send something simpler
+└── ProviderError
+    ├── ProviderRateLimited      429: the key has to rest
+    ├── ProviderQuotaExhausted   out of credit or plan: resting does not help soon
+    ├── ProviderKeyRejected      401/403: the key is not accepted
+    ├── ProviderRefused          the provider's content policy says no
+    ├── ProviderBadInput         the provider can't take this request as it is
+    ├── ProviderTimeout          no complete answer in time
+    ├── ProviderUnavailable      5xx, overload or network
+    ├── ProviderBadAnswer        an answer that can't be understood
+    └── NoKeyAvailable           no key of this instance may be used now
+
+Each class says whether trying again may help (`retryable`) and the sentence a Discord user sees (`sentence`).
+The exception's own message is for the operator's log; it never holds a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from app.texts import Text
+
+
+class QuartetError(Exception):
+    """Something went wrong inside Quartet."""
+
+    retryable: ClassVar[bool] = False
+    sentence: ClassVar[Text] = Text(
+        ko="내부 오류가 생겨 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
+        en="Something went wrong on our side and there is no answer. Please try again in a moment.",
+    )
+
+
+class SettingsError(QuartetError):
+    """The configuration is wrong; `faults` has one line for each fault, starting with the variable's name."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = list(faults)
+
+
+class StoreError(QuartetError):
+    """The store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be written or read now."""
+
+    retryable = True
+    sentence = Text(
+        ko="지금은 요청을 안전하게 기록할 수 없어 받지 못했어요. 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+        en="Your request could not be recorded safely, so it was not accepted and cost nothing. Please try again soon.",
+    )
+
+
+class LeaseLost(StoreError):
+    """The lease on this job has gone to somebody else: whoever holds this error changes nothing any more."""
+
+
+class DiscordError(QuartetError):
+    """Discord did not take what was sent."""
+
+
+class DiscordUnavailable(DiscordError):
+    """Discord could not be reached, or kept failing, until the deadline."""
+
+    retryable = True
+
+
+class AnswerGone(DiscordError):
+    """The message was deleted (10008), or its token is no longer valid (50027): final at once."""
+
+
+class AnswerRejected(DiscordError):
+    """Discord refuses this content as it is (400, 413): something simpler may pass."""
+
+    def __init__(self, message: str, *, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.too_large = too_large
+
+
+class ProviderError(QuartetError):
+    """A provider call failed. `retry_after`, where known, is in seconds."""
+
+    sentence = Text(
+        ko="AI 서비스에서 오류가 나 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service failed, so there is no answer. Please try again in a moment.",
+    )
+
+    def __init__(self, message: str, *, provider: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.provider = provider
+        self.retry_after = retry_after
+
+
+class ProviderRateLimited(ProviderError):
+    """429 or its kin: the key has to rest for `retry_after` seconds, if the provider said so."""
+
+    retryable = True
+    sentence = Text(
+        ko="지금 AI 서비스의 사용 한도에 닿아 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service's rate limit is reached, so there is no answer. Please try again in a moment.",
+    )
+
+
+class ProviderQuotaExhausted(ProviderError):
+    """Out of credit, plan or daily quota: trying again soon does not help."""
+
+    sentence = Text(
+        ko="이 기능에 쓸 수 있는 사용량이 모두 소진됐어요. 운영자에게 알려 주세요.",
+        en="The quota for this feature is used up. Please tell the people who run this bot.",
+    )
+
+
+class ProviderKeyRejected(ProviderError):
+    """The provider does not accept this key (401, 403)."""
+
+    sentence = Text(
+        ko="AI 서비스 연결 설정에 문제가 있어 답하지 못했어요. 운영자에게 알려 주세요.",
+        en="This bot's connection to the AI service is misconfigured. Please tell the people who run this bot.",
+    )
+
+
+class ProviderRefused(ProviderError):
+    """The provider's content policy refuses the request or withholds the result."""
+
+    sentence = Text(
+        ko="AI 서비스의 안전 정책에 따라 거절된 요청이에요. 표현을 바꿔 다시 시도해 주세요.",
+        en="The AI service's safety policy refused this request. Please rephrase it and try again.",
+    )
+
+
+class ProviderBadInput(ProviderError):
+    """The provider can't take the request as it is: too long, an unknown model, a bad parameter."""
+
+    sentence = Text(
+        ko="AI 서비스가 이 요청을 처리할 수 없다고 했어요. 내용을 줄이거나 바꿔 다시 시도해 주세요.",
+        en="The AI service can't handle this request as it is. Please shorten or change it and try again.",
+    )
+
+
+class ProviderTimeout(ProviderError):
+    """No complete answer came within our own total deadline."""
+
+    retryable = True
+    sentence = Text(
+        ko="AI 서비스가 제시간에 답하지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service did not answer in time. Please try again in a moment.",
+    )
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider is down, overloaded or out of reach."""
+
+    retryable = True
+    sentence = Text(
+        ko="AI 서비스에 지금 연결할 수 없어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service can't be reached right now. Please try again in a moment.",
+    )
+
+
+class ProviderBadAnswer(ProviderError):
+    """The provider's answer can't be understood: cut JSON, no content, an unknown shape."""
+
+    retryable = True
+    sentence = Text(
+        ko="AI 서비스가 알아볼 수 없는 답을 보냈어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service sent an answer that could not be read. Please try again in a moment.",
+    )
+
+
+class NoKeyAvailable(ProviderError):
+    """No key of this instance may be used now: cooling, spent or rejected; `retry_after` says when one may."""
+
+    retryable = True
+    sentence = ProviderRateLimited.sentence

@@ -1,0 +1,127 @@
+"""What a provider does for the rest of the product, and nothing of how.
+
+Every method raises only `app.errors.ProviderError` and its kin; no vendor exception crosses this package.
+A provider belongs to one key: the composition root makes one of each for the instance's key set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question. `user_ref` is a keyed hash of the user id (OpenAI `safety_identifier`, at most 64 characters)."""
+
+    prompt: str
+    system_prompt: str
+    user_ref: str = ""
+
+
+class ChatFinish(StrEnum):
+    """Why a model stopped: `STOP` is whole, `LENGTH` was cut at the token limit."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChunk:
+    """A piece of a streamed answer; the last one carries `finish`, and token counts where the provider sent them."""
+
+    text: str = ""
+    finish: ChatFinish | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class ChatProvider(Protocol):
+    """Answers a question piece by piece."""
+
+    name: str
+
+    def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[ChatChunk]:
+        """Yield the answer as it grows and end after the chunk with `finish`.
+
+        `timeout_s` bounds the whole stream, first byte to last. A stream that ends without a finish reason raises
+        `ProviderBadAnswer`; a withheld answer raises `ProviderRefused`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One picture. `aspect_ratio` is like `16:9`; a provider that lacks it takes its nearest."""
+
+    prompt: str
+    aspect_ratio: str = "1:1"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedImage:
+    """A finished picture: its bytes, `image/png`, `image/jpeg` or `image/webp`, and who made it."""
+
+    data: bytes
+    media_type: str
+    provider: str
+
+
+class ImageProvider(Protocol):
+    """Makes a picture in one call."""
+
+    name: str
+
+    async def generate(self, request: ImageRequest, *, timeout_s: float) -> GeneratedImage:
+        """Return the picture; `ProviderRefused` if the content policy blocked or blurred it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequest:
+    """One video from text."""
+
+    prompt: str
+
+
+class VideoStage(StrEnum):
+    """Where a video task stands, in the provider's own order."""
+
+    PREPARING = "preparing"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoStatus:
+    """A poll's answer; `file_id` is there once the stage is `SUCCEEDED`. Ids are strings, though some look like ints."""
+
+    stage: VideoStage
+    file_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """Where a finished video lies: a link that lives about an hour, and its size in bytes where known."""
+
+    url: str
+    size: int | None
+
+
+class VideoProvider(Protocol):
+    """Makes a video in steps; a task id is worth money and belongs to the key that made it."""
+
+    name: str
+
+    async def create(self, request: VideoRequest, *, timeout_s: float) -> str:
+        """Start a task and return its id. The one step that costs money: never repeated on its own."""
+
+    async def poll(self, task_id: str, *, timeout_s: float) -> VideoStatus:
+        """Return the task's stage; a failed task raises `ProviderRefused` or `ProviderUnavailable`."""
+
+    async def retrieve(self, file_id: str, *, timeout_s: float) -> VideoFile:
+        """Return the finished file's link and size."""
+
+    async def download(self, url: str, *, max_bytes: int, timeout_s: float) -> bytes | None:
+        """Return the file's bytes, or None as soon as it turns out larger than `max_bytes`."""
