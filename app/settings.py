@@ -1,0 +1,195 @@
+"""The configuration of one instance, read once from the environment by the composition root.
+
+`CommonSettings` are the variables all instances share; `InstanceSettings` adds which instance this is and its own key
+set. A wrong environment raises `SettingsError` with every fault at once, by variable name, never with a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.errors import SettingsError
+
+MAX_INSTANCES = 16
+SQLITE_PREFIX = "sqlite:///"
+
+
+def _http_url(value: str) -> str:
+    """Accept an absolute http(s) URL without query or fragment; a trailing slash is dropped."""
+    value = value.strip()
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("is not a URL: expected something like https://example.com/path") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("is not an http(s) URL: expected something like https://example.com/path")
+    return value.rstrip("/")
+
+
+def _public_key(value: str) -> str:
+    value = value.strip().lower()
+    if len(value) != 64 or any(character not in "0123456789abcdef" for character in value):
+        raise ValueError(
+            "is not a public key: expected 64 hexadecimal characters (Developer Portal, General Information)"
+        )
+    return value
+
+
+def _snowflake(value: str) -> str:
+    value = value.strip()
+    if not (value.isascii() and value.isdigit() and 1 <= len(value) <= 20):
+        raise ValueError("is not an application id: expected up to 20 digits (Developer Portal, General Information)")
+    return value
+
+
+def _store_url(value: str) -> str:
+    if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
+        raise ValueError("is not a store this version has: expected sqlite:///path/to/file.db")
+    return value
+
+
+def _key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text:
+        raise ValueError("is empty: expected an API key")
+    if not text.isprintable() or not text.isascii() or " " in text:
+        raise ValueError("has a character that no key has (a space, a line break or a letter outside ASCII)")
+    return SecretStr(text)
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+Snowflake = Annotated[str, AfterValidator(_snowflake)]
+ApiKey = Annotated[SecretStr, AfterValidator(_key)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class CommonSettings(BaseSettings):
+    """What all instances share. Field names in upper case are the variables' names."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    discord_application_id: Snowflake
+    discord_public_key: PublicKey
+
+    instance_count: Annotated[int, Field(ge=1, le=MAX_INSTANCES)] = 4
+    routing: Literal["user", "functional"] = "user"
+
+    data_dir: Path = Path("./data")
+    store_url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///$DATA_DIR/quartet.db"
+
+    discord_api_url: HttpUrl = "https://discord.com/api/v10"
+    openai_base_url: HttpUrl = "https://api.openai.com/v1"
+    stability_base_url: HttpUrl = "https://api.stability.ai"
+    minimax_base_url: HttpUrl = "https://api.minimax.io"
+
+    openai_model: Annotated[str, Field(min_length=1, max_length=200)] = "gpt-5.4-mini"
+    openai_max_output_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
+    minimax_image_model: Annotated[str, Field(min_length=1, max_length=200)] = "image-01"
+    minimax_video_model: Annotated[str, Field(min_length=1, max_length=200)] = "MiniMax-Hailuo-2.3"
+    system_prompt: Annotated[str, Field(max_length=32_000)] = (
+        "You are a helpful assistant in a Discord server. Answer in the language of the question, clearly and "
+        "concisely. Use Discord's Markdown."
+    )
+
+    openai_rpm: Count = 3500
+    stability_rpm: Count = 100
+    minimax_rpd: Count = 100
+
+    max_concurrent_jobs: Annotated[int, Field(ge=0, le=1000)] = 10
+    max_queued_jobs: Count = 1000
+
+    chat_daily_limit: Count = 1000
+    image_daily_limit: Count = 50
+    video_daily_limit: Count = 10
+    chat_cooldown_s: Seconds = 0
+    image_cooldown_s: Seconds = 1
+    video_cooldown_s: Seconds = 2
+
+    chat_timeout_s: Annotated[float, Field(gt=0, le=840)] = 180
+    image_timeout_s: Annotated[float, Field(gt=0, le=840)] = 120
+    video_poll_s: Annotated[float, Field(gt=0, le=120)] = 5
+
+    lease_s: Annotated[float, Field(ge=2, le=600)] = 20
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _place_store(self) -> Self:
+        self.store_url = self.store_url.replace("${DATA_DIR}", "$DATA_DIR").replace("$DATA_DIR", str(self.data_dir))
+        return self
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The job store's file."""
+        return Path(self.store_url.removeprefix(SQLITE_PREFIX))
+
+
+class InstanceSettings(CommonSettings):
+    """One instance: its id, where it listens, and its own key set."""
+
+    instance_id: Annotated[int, Field(ge=1, le=MAX_INSTANCES)]
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8000
+
+    discord_token: SecretStr = SecretStr("")
+    openai_api_key: ApiKey
+    minimax_api_key: ApiKey
+    stability_api_key: ApiKey
+
+    @field_validator("instance_id")
+    @classmethod
+    def _id_within_count(cls, value: int, info: ValidationInfo) -> int:
+        count = info.data.get("instance_count", MAX_INSTANCES)
+        if value > count:
+            raise ValueError(f"{value} is larger than INSTANCE_COUNT, which is {count}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment (and what a test passes in); never a `.env` file lying about."""
+        return init_settings, env_settings
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every secret value this process holds, for redaction."""
+        keys = (self.discord_token, self.openai_api_key, self.minimax_api_key, self.stability_api_key)
+        return [key.get_secret_value() for key in keys if key.get_secret_value()]
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """Turn a validation error into one line for each fault, starting with the variable's name, without its value."""
+    return [_fault_line(detail) for detail in error.errors(include_url=False, include_input=False)]
+
+
+def _fault_line(detail: Mapping[str, Any]) -> str:
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message
+    name = str(detail["loc"][0]).upper()
+    if detail["type"] == "missing":
+        return f"{name}: is missing"
+    return f"{name}: {message[:1].lower()}{message[1:]}"
+
+
+def read_instance_settings(**overrides: Any) -> InstanceSettings:
+    """Read the environment once; raise `SettingsError` listing every fault."""
+    try:
+        return InstanceSettings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(faults_of(error)) from None
