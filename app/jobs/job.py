@@ -1,0 +1,125 @@
+"""What a job is. Pure: no store, no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+TOKEN_LIFE_S = 900.0
+"""An interaction token lives 15 minutes (developers/interactions/receiving-and-responding)."""
+
+ANSWER_MARGIN_S = 15.0
+"""The last moment for a visible act lies this long before the token's end: clocks and networks are not exact."""
+
+MAX_ATTEMPTS = 3
+"""A job whose process died this often while it ran ends with an apology."""
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Outcome(StrEnum):
+    """How a job ended: what the user finally saw."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    UNDELIVERABLE = "undeliverable"
+
+
+class ServedBecause(StrEnum):
+    """Why the instance that leased a job was the one."""
+
+    HOME = "home"
+    HOME_BUSY = "home_busy"
+    HOME_DOWN = "home_down"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body."""
+
+    id: str
+    kind: str
+    user_id: str
+    home: int
+    received_at: float
+    payload: bytes
+
+    @property
+    def expires_at(self) -> float:
+        """The moment after which nothing is sent any more."""
+        return self.received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job under lease. `fence` grows with each lease; every change names it and fails if it is no longer current."""
+
+    id: str
+    kind: str
+    user_id: str
+    home: int
+    received_at: float
+    expires_at: float
+    payload: bytes
+    fence: int
+    attempts: int
+    because: ServedBecause
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """What an instance can take now.
+
+    `kinds`: the kinds it has budget for. `held`: ids it runs already; a running job of its own that is not among them
+    was left by an earlier life of this instance. `dead`: instances known to be down. `steal_after_s`: how long another
+    live home's job must have waited before it may be taken.
+    """
+
+    owner: int
+    limit: int
+    now: float
+    lease_s: float
+    kinds: Collection[str]
+    held: Collection[str] = ()
+    dead: Collection[int] = ()
+    steal_after_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a job ended, for the record: `error` is the error's class name or empty, `provider` who made the answer."""
+
+    outcome: Outcome
+    now: float
+    provider: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """A line of a user's or the system's history."""
+
+    id: str
+    kind: str
+    user_id: str
+    home: int
+    served_by: int
+    because: ServedBecause
+    outcome: Outcome
+    provider: str
+    error: str
+    received_at: float
+    started_at: float
+    finished_at: float

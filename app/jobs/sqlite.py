@@ -1,0 +1,267 @@
+"""The job store on SQLite. What each method promises stands in app/jobs/store.py."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.errors import LeaseLost
+from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, Outcome, ServedBecause
+from app.jobs.sqlite_engine import SqliteEngine
+from app.jobs.store import PutResult, QueueCounts, WaitingJob
+
+WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
+
+_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload"
+_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?)"
+_PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
+"""Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
+
+_JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint"
+
+Row = tuple[Any, ...]
+
+
+class SqliteJobStore:
+    """Jobs in the host's one file."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
+        result: PutResult = await self._engine.write_batched(_put_all, (job, max_waiting))
+        return result
+
+    async def withdraw(self, job_id: str) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            connection.execute("DELETE FROM jobs WHERE id=? AND state=? AND fence=0", (job_id, WAITING))
+            return connection.execute("SELECT 1 FROM jobs WHERE id=?", (job_id,)).fetchone() is None
+
+        return await self._engine.write(write)
+
+    async def lease(self, request: LeaseRequest) -> list[Job]:
+        if request.limit <= 0 or not await self._engine.read(lambda connection: _any_lease(connection, request)):
+            return []
+        return await self._engine.write(lambda connection: _lease(connection, request))
+
+    async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
+        def write(connection: sqlite3.Connection) -> Job | None:
+            select = f"SELECT seq, home FROM jobs WHERE id=? AND state='{WAITING}'"
+            found = connection.execute(select, (job_id,)).fetchone()
+            if found is None:
+                return None
+            because = ServedBecause.HOME if found[1] == owner else ServedBecause.HOME_BUSY
+            return _take(connection, found[0], because, owner=owner, now=now, until=now + lease_s)
+
+        return await self._engine.write(write)
+
+    async def waiting(self, *, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
+        where = "AND home=?" if home is not None else ""
+        values = (home, limit) if home is not None else (limit,)
+        select = (
+            f"SELECT id, kind, home, received_at, expires_at FROM jobs WHERE state='{WAITING}' {where} "
+            "ORDER BY seq LIMIT ?"
+        )
+        rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
+        return [WaitingJob(*row) for row in rows]
+
+    async def renew(self, owner: int, fences: Mapping[str, int], *, until: float) -> Collection[str]:
+        if not fences:
+            return ()
+
+        def write(connection: sqlite3.Connection) -> Collection[str]:
+            lost = []
+            for job_id, fence in fences.items():
+                update = f"UPDATE jobs SET lease_until=? WHERE id=? AND fence=? AND owner=? AND state='{RUNNING}'"
+                if connection.execute(update, (until, job_id, fence, owner)).rowcount == 0:
+                    lost.append(job_id)
+            return lost
+
+        return await self._engine.write(write)
+
+    async def checkpoint(self, job: Job, facts: Mapping[str, Any]) -> None:
+        await self._change(job, "checkpoint=?", (json.dumps(facts, ensure_ascii=False),))
+
+    async def release(self, job: Job, *, counted: bool) -> None:
+        attempts = "" if counted else ", attempts=attempts-1"
+        await self._change(job, f"state='{WAITING}', owner=NULL, lease_until=NULL{attempts}", ())
+
+    async def finish(self, job: Job, finish: Finish) -> None:
+        await self._change(
+            job,
+            f"state='{DONE}', payload=NULL, checkpoint=NULL, lease_until=NULL, outcome=?, finished_at=?, provider=?, "
+            "error=?",
+            (finish.outcome.value, finish.now, finish.provider, finish.error),
+        )
+
+    async def counts(self) -> QueueCounts:
+        select = f"SELECT state, home, count(*) FROM jobs WHERE state IN ('{WAITING}','{RUNNING}') GROUP BY state, home"
+        rows = await self._engine.read(lambda connection: connection.execute(select).fetchall())
+        return QueueCounts(
+            waiting={home: count for state, home, count in rows if state == WAITING},
+            running={home: count for state, home, count in rows if state == RUNNING},
+        )
+
+    async def position(self, job_id: str) -> int:
+        select = (
+            f"SELECT count(*) FROM jobs AS other JOIN jobs AS this ON this.id=? AND this.state='{WAITING}' "
+            f"WHERE other.state='{WAITING}' AND other.home=this.home AND other.seq<this.seq"
+        )
+        return int(await self._engine.read(lambda connection: connection.execute(select, (job_id,)).fetchone()[0]))
+
+    async def history(
+        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+    ) -> Sequence[FinishedJob]:
+        user = "AND user_id=?" if user_id is not None else ""
+        values = (since, user_id, limit) if user_id is not None else (since, limit)
+        select = (
+            "SELECT id, kind, user_id, home, owner, because, outcome, provider, error, received_at, started_at, "
+            f"finished_at FROM jobs WHERE state='{DONE}' AND finished_at>=? {user} ORDER BY finished_at DESC LIMIT ?"
+        )
+        rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
+        return [_finished(row) for row in rows]
+
+    async def forget(self, *, finished_before: float, limit: int = 500) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            delete = (
+                f"DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE state='{DONE}' AND finished_at<? "
+                "ORDER BY finished_at LIMIT ?)"
+            )
+            return connection.execute(delete, (finished_before, limit)).rowcount
+
+        forgotten = await self._engine.write(write)
+        if forgotten:
+            await self._engine.vacuum()
+        return forgotten
+
+    async def _change(self, job: Job, assignments: str, values: Row) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            update = f"UPDATE jobs SET {assignments} WHERE id=? AND fence=? AND state='{RUNNING}'"
+            if connection.execute(update, (*values, job.id, job.fence)).rowcount == 0:
+                raise LeaseLost(f"job {job.id}: lease {job.fence} is not current any more")
+
+        await self._engine.write(write)
+
+
+def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, int]]) -> list[PutResult]:
+    """Record what is new and fits; all of a batch share the bound of its first."""
+    ids = json.dumps([job.id for job, _ in arguments])
+    known = {
+        row[0] for row in connection.execute("SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+    }
+    room = _room(connection, arguments[0][1])
+    fresh: list[NewJob] = []
+    results = []
+    for job, _ in arguments:
+        if job.id in known:
+            results.append(PutResult.DUPLICATE)
+        elif len(fresh) >= room:
+            results.append(PutResult.FULL)
+        else:
+            known.add(job.id)
+            fresh.append(job)
+            results.append(PutResult.ACCEPTED)
+    for chunk in _chunks(fresh):
+        insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
+        connection.execute(insert, [value for job in chunk for value in _put_values(job)])
+    return results
+
+
+def _room(connection: sqlite3.Connection, max_waiting: int) -> int:
+    """How many more jobs may wait; counting stops at the bound, so a long queue costs no more than a full one."""
+    if max_waiting <= 0:
+        return 1 << 62
+    select = f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state='{WAITING}' LIMIT ?)"
+    return max_waiting - int(connection.execute(select, (max_waiting,)).fetchone()[0])
+
+
+def _put_values(job: NewJob) -> Row:
+    return job.id, job.kind, job.user_id, job.home, job.received_at, job.expires_at, job.payload
+
+
+def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
+    start = 0
+    for size in _PUT_CHUNKS:
+        while len(jobs) - start >= size:
+            yield jobs[start : start + size]
+            start += size
+
+
+_CANDIDATES = f"""
+SELECT seq, because FROM (
+    SELECT seq, '{ServedBecause.HOME}' AS because, 0 AS rank FROM jobs
+        WHERE state='{WAITING}' AND home=:owner AND kind IN (SELECT value FROM json_each(:kinds))
+    UNION ALL
+    SELECT seq, '{ServedBecause.RECOVERED}', 0 FROM jobs
+        WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
+            OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held))))
+    UNION ALL
+    SELECT seq, '{ServedBecause.HOME_DOWN}', 1 FROM jobs
+        WHERE state='{WAITING}' AND home<>:owner AND home IN (SELECT value FROM json_each(:dead))
+            AND kind IN (SELECT value FROM json_each(:kinds))
+    UNION ALL
+    SELECT seq, '{ServedBecause.HOME_BUSY}', 2 FROM jobs
+        WHERE state='{WAITING}' AND home<>:owner AND received_at<:stale
+            AND home NOT IN (SELECT value FROM json_each(:dead)) AND kind IN (SELECT value FROM json_each(:kinds))
+) ORDER BY rank, seq LIMIT :limit
+"""
+
+
+def _lease_values(request: LeaseRequest) -> dict[str, Any]:
+    return {
+        "owner": request.owner,
+        "kinds": json.dumps(list(request.kinds)),
+        "held": json.dumps(list(request.held)),
+        "dead": json.dumps([instance for instance in request.dead if instance != request.owner]),
+        "now": request.now,
+        "stale": request.now - request.steal_after_s,
+        "limit": request.limit,
+    }
+
+
+def _any_lease(connection: sqlite3.Connection, request: LeaseRequest) -> bool:
+    """Look before writing: an idle instance polls often, and only a transaction that writes costs a disk flush."""
+    return connection.execute(_CANDIDATES, _lease_values(request) | {"limit": 1}).fetchone() is not None
+
+
+def _lease(connection: sqlite3.Connection, request: LeaseRequest) -> list[Job]:
+    candidates = connection.execute(_CANDIDATES, _lease_values(request)).fetchall()
+    until = request.now + request.lease_s
+    return [
+        _take(connection, seq, ServedBecause(because), owner=request.owner, now=request.now, until=until)
+        for seq, because in candidates
+    ]
+
+
+def _take(
+    connection: sqlite3.Connection, seq: int, because: ServedBecause, *, owner: int, now: float, until: float
+) -> Job:
+    update = (
+        f"UPDATE jobs SET state='{RUNNING}', owner=?, because=?, fence=fence+1, attempts=attempts+1, lease_until=?, "
+        f"started_at=? WHERE seq=? RETURNING {_JOB_COLUMNS}"
+    )
+    row = connection.execute(update, (owner, because.value, until, now, seq)).fetchall()[0]
+    *fields, checkpoint = row
+    job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts = fields
+    facts = json.loads(checkpoint) if checkpoint else {}
+    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, facts)
+
+
+def _finished(row: Row) -> FinishedJob:
+    job_id, kind, user_id, home, owner, because, outcome, provider, error, received_at, started_at, finished_at = row
+    return FinishedJob(
+        id=job_id,
+        kind=kind,
+        user_id=user_id,
+        home=home,
+        served_by=owner,
+        because=ServedBecause(because),
+        outcome=Outcome(outcome),
+        provider=provider,
+        error=error,
+        received_at=received_at,
+        started_at=started_at,
+        finished_at=finished_at,
+    )

@@ -1,0 +1,247 @@
+"""One SQLite file shared by all instances of a host, with group commit off the event loop.
+
+Writes are functions of a connection. What is asked for in one turn of the event loop, and whatever gathers while the
+disk is busy, becomes one transaction (`BEGIN IMMEDIATE` … `COMMIT`) on a thread of its own; a caller's await returns
+only after the commit, which with WAL and `synchronous=FULL` means on disk (https://www.sqlite.org/pragma.html).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+from app.errors import QuartetError, StoreUnavailable
+
+T = TypeVar("T")
+Write = Callable[[sqlite3.Connection], Any]
+
+BUSY_TIMEOUT_S = 2.0
+"""How long a transaction waits for another process's; Discord waits 3 s for the answer that depends on it."""
+
+LARGEST_BATCH = 1024
+
+
+class BatchWrite(Protocol):
+    """Writes of one kind that are done together: `run` gets all arguments and returns one result for each."""
+
+    def __call__(self, connection: sqlite3.Connection, arguments: Sequence[Any]) -> Sequence[Any]: ...
+
+
+@dataclass(slots=True)
+class _Pending:
+    future: asyncio.Future[Any]
+    write: Write | None = None
+    batch: BatchWrite | None = None
+    argument: Any = None
+    result: Any = None
+    error: BaseException | None = None
+
+
+class SqliteEngine:
+    """The file, its writer thread and its reader thread. `migrations` are run in order, once each."""
+
+    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._queue: queue.SimpleQueue[list[_Pending] | None] = queue.SimpleQueue()
+        self._turn: list[_Pending] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-read")
+        self._read_connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Make or migrate the file and start the threads; raise `StoreUnavailable` with the reason if that fails."""
+        self._loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._write_loop, args=(opened,), name="store-write", daemon=True)
+        self._thread.start()
+        await opened
+        self._read_connection = await self._loop.run_in_executor(self._reader, self._connect)
+
+    async def close(self) -> None:
+        """Commit what was asked for, then close."""
+        self._flush()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join)
+        connection, self._read_connection = self._read_connection, None
+        if connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._reader, connection.close)
+        self._reader.shutdown(wait=True)
+
+    async def write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `write` in the next transaction.
+
+        `write` may raise a `QuartetError` before it has changed anything: only its own caller gets it. An error of
+        SQLite's undoes the whole transaction and becomes `StoreUnavailable` for all of them.
+        """
+        return cast(T, await self._ask(_Pending(self._future(), write=write)))
+
+    async def write_batched(self, batch: BatchWrite, argument: Any) -> Any:
+        """Like `write`, but all arguments given to the same `batch` in one transaction go in one call."""
+        return await self._ask(_Pending(self._future(), batch=batch, argument=argument))
+
+    async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `read` on the reader's connection: a snapshot that never waits for a writer."""
+        if self._read_connection is None or self._loop is None:
+            raise StoreUnavailable(f"the store {self.path} is not open")
+        try:
+            return await self._loop.run_in_executor(self._reader, read, self._read_connection)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"reading {self.path} failed: {error}") from error
+
+    async def vacuum(self) -> None:
+        """Give a bounded number of free pages back to the file system, so that the file shrinks without a stall."""
+        await self.write(lambda connection: connection.execute("PRAGMA incremental_vacuum(256)").fetchall())
+
+    def _future(self) -> asyncio.Future[Any]:
+        if self._thread is None or self._loop is None:
+            raise StoreUnavailable(f"the store {self.path} is not open")
+        return self._loop.create_future()
+
+    def _ask(self, pending: _Pending) -> asyncio.Future[Any]:
+        if not self._turn:
+            assert self._loop is not None
+            self._loop.call_soon(self._flush)
+        self._turn.append(pending)
+        return pending.future
+
+    def _flush(self) -> None:
+        if self._turn:
+            self._queue.put(self._turn)
+            self._turn = []
+
+    # From here on: the writer's thread.
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+    def _prepare(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = self._connect()
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        mode = _use_write_ahead_log(connection)
+        if mode != "wal":
+            raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
+        self._migrate(connection)
+        self.path.chmod(0o600)
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(self._migrations):
+            connection.execute("ROLLBACK")
+            raise StoreUnavailable(f"{self.path} was written by a newer version (schema {version}): upgrade first")
+        for number, statements in enumerate(self._migrations[version:], start=version + 1):
+            for statement in filter(None, map(str.strip, statements.split(";"))):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={number}")
+        connection.execute("COMMIT")
+
+    def _write_loop(self, opened: asyncio.Future[None]) -> None:
+        assert self._loop is not None
+        try:
+            connection = self._prepare()
+        except (OSError, sqlite3.Error, StoreUnavailable) as error:
+            reason = error if isinstance(error, StoreUnavailable) else StoreUnavailable(f"{self.path}: {error}")
+            self._loop.call_soon_threadsafe(_settle, [_Pending(opened, error=reason)])
+            return
+        self._loop.call_soon_threadsafe(_settle, [_Pending(opened)])
+        running = True
+        while running:
+            batch, running = self._gather()
+            if batch:
+                self._commit(connection, batch)
+                self._loop.call_soon_threadsafe(_settle, batch)
+        connection.close()
+
+    def _gather(self) -> tuple[list[_Pending], bool]:
+        """Wait for work, then take all there is; False once the engine closes."""
+        batch: list[_Pending] = []
+        asked = self._queue.get()
+        while asked is not None:
+            batch += asked
+            if len(batch) >= LARGEST_BATCH:
+                return batch, True
+            try:
+                asked = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending]) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            _run_batched(connection, batch)
+            for pending in batch:
+                if pending.write is not None:
+                    try:
+                        pending.result = pending.write(connection)
+                    except QuartetError as error:
+                        pending.error = error
+            connection.execute("COMMIT")
+        except Exception as error:  # whatever it is, the callers must hear of it and the thread must live
+            _roll_back(connection)
+            reason = StoreUnavailable(f"writing {self.path} failed: {error}")
+            reason.__cause__ = error
+            for pending in batch:
+                pending.error = reason
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> str:
+    """Switch to WAL and return the mode. Several processes switching at once get "locked" without SQLite waiting."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _run_batched(connection: sqlite3.Connection, batch: list[_Pending]) -> None:
+    """Run the batched writes first, all of one kind in one call."""
+    kinds: dict[BatchWrite, list[_Pending]] = {}
+    for pending in batch:
+        if pending.batch is not None:
+            kinds.setdefault(pending.batch, []).append(pending)
+    for run, members in kinds.items():
+        results = run(connection, [member.argument for member in members])
+        for member, result in zip(members, results, strict=True):
+            member.result = result
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Undo what is open; after an I/O error SQLite has often done so itself, and then says that nothing is open."""
+    if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def _settle(batch: list[_Pending]) -> None:
+    for pending in batch:
+        if pending.future.done():
+            continue
+        if pending.error is not None:
+            pending.future.set_exception(pending.error)
+        else:
+            pending.future.set_result(pending.result)

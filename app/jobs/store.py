@@ -1,0 +1,104 @@
+"""The job store: what is promised, whatever lies underneath.
+
+The guarantee
+-------------
+* `put` returns `ACCEPTED` only when the job is on disk and survives the power going off; a second `put` of the same
+  interaction id returns `DUPLICATE` and changes nothing, whichever instance it comes from.
+* At any moment at most one lease on a job is current. Its fencing number is larger than that of every lease before it,
+  and `checkpoint`, `release` and `finish` with any other number raise `LeaseLost` and change nothing.
+* A job is leased again only after its lease was released or ran out, its owner is known to be dead, or its owner says
+  that it doesn't run it (a new life of the same instance).
+* A job that is done stays done.
+
+A lease may end without its holder noticing (a stopped process), so a job may *run* more than once. What is visible or
+costs money is therefore guarded by the fencing number and by checkpoints, not by the lease alone.
+
+All times are wall clock seconds, given by the caller. Every method raises `StoreUnavailable` when the store can't
+serve; a `put` that raises it may still have been recorded, and only `withdraw` makes sure that it wasn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
+
+
+class PutResult(StrEnum):
+    """What became of a job that was handed in."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Open jobs by home: how many wait and how many run."""
+
+    waiting: Mapping[int, int] = field(default_factory=dict)
+    running: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def total_waiting(self) -> int:
+        """Waiting jobs of all homes."""
+        return sum(self.waiting.values())
+
+
+class JobStore(Protocol):
+    """Jobs, leases, checkpoints and dedupe."""
+
+    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
+        """Record a job durably; `FULL` if `max_waiting` (0: no bound) jobs wait already."""
+
+    async def withdraw(self, job_id: str) -> bool:
+        """Take back a job that nobody has leased yet; True if it is certainly not in the store any more."""
+
+    async def lease(self, request: LeaseRequest) -> list[Job]:
+        """Lease up to `request.limit` jobs: own home first, then what others can't serve, oldest first."""
+
+    async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
+        """Lease one waiting job, to tell its user something or to end it; None if it does not wait any more."""
+
+    async def waiting(self, *, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
+        """The waiting jobs, oldest first, of one home or of all."""
+
+    async def renew(self, owner: int, fences: Mapping[str, int], *, until: float) -> Collection[str]:
+        """Extend these leases; returns the ids that are no longer held."""
+
+    async def checkpoint(self, job: Job, facts: Mapping[str, Any]) -> None:
+        """Replace the job's checkpoint with `facts` (JSON), durably."""
+
+    async def release(self, job: Job, *, counted: bool) -> None:
+        """Hand the job back to the queue; an uncounted release takes its attempt back."""
+
+    async def finish(self, job: Job, finish: Finish) -> None:
+        """End the job; its payload, and with it the token, is forgotten."""
+
+    async def counts(self) -> QueueCounts:
+        """Open jobs by home."""
+
+    async def position(self, job_id: str) -> int:
+        """How many jobs of the same home wait before this one; 0 if none, or if it does not wait."""
+
+    async def history(
+        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+    ) -> Sequence[FinishedJob]:
+        """Finished jobs, newest first, of one user or of all."""
+
+    async def forget(self, *, finished_before: float, limit: int = 500) -> int:
+        """Drop old finished jobs; returns how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits, as much as one may know without a lease."""
+
+    id: str
+    kind: str
+    home: int
+    received_at: float
+    expires_at: float
