@@ -7,12 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-TOKEN_LIFE_S = 900.0
-"""An interaction token lives 15 minutes (developers/interactions/receiving-and-responding)."""
-
-ANSWER_MARGIN_S = 15.0
-"""The last moment for a visible act lies this long before the token's end: clocks and networks are not exact."""
-
 MAX_ATTEMPTS = 3
 """A job whose process died this often while it ran ends with an apology."""
 
@@ -46,19 +40,18 @@ class ServedBecause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body."""
+    """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body.
+
+    After `expires_at` nothing is sent any more.
+    """
 
     id: str
     kind: str
     user_id: str
     home: int
     received_at: float
+    expires_at: float
     payload: bytes
-
-    @property
-    def expires_at(self) -> float:
-        """The moment after which nothing is sent any more."""
-        return self.received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""Heartbeats and counters in the host's SQLite file (tables in app/jobs/schema.py)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from app.balancing.budget import KeySnapshot, KeyState
+from app.balancing.state import Heartbeat, InstanceSnapshot
+from app.jobs.sqlite_engine import SqliteEngine
+
+
+class SqliteCluster:
+    """Heartbeats, one row for each instance."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    async def beat(self, snapshot: InstanceSnapshot, *, now: float) -> None:
+        text = json.dumps(asdict(snapshot), ensure_ascii=False)
+        upsert = (
+            "INSERT INTO instances (instance, beat_at, snapshot) VALUES (?,?,?) "
+            "ON CONFLICT (instance) DO UPDATE SET beat_at=excluded.beat_at, snapshot=excluded.snapshot"
+        )
+        await self._engine.write(lambda connection: connection.execute(upsert, (snapshot.instance, now, text)).rowcount)
+
+    async def heartbeats(self) -> Sequence[Heartbeat]:
+        select = "SELECT beat_at, snapshot FROM instances ORDER BY instance"
+        rows = await self._engine.read(lambda connection: connection.execute(select).fetchall())
+        return [Heartbeat(beat_at, snapshot_from(json.loads(text))) for beat_at, text in rows]
+
+    async def leave(self, instance: int) -> None:
+        delete = "DELETE FROM instances WHERE instance=?"
+        await self._engine.write(lambda connection: connection.execute(delete, (instance,)).rowcount)
+
+
+def snapshot_from(fields: Mapping[str, Any]) -> InstanceSnapshot:
+    """Read a snapshot as `beat` wrote it; fields that another version added are ignored."""
+    known = {name: value for name, value in fields.items() if name in InstanceSnapshot.__slots__ and name != "keys"}
+    keys = {name: _key_from(key) for name, key in fields.get("keys", {}).items()}
+    return InstanceSnapshot(**known, keys=keys)
+
+
+def _key_from(fields: Mapping[str, Any]) -> KeySnapshot:
+    known = {name: value for name, value in fields.items() if name in KeySnapshot.__slots__}
+    return KeySnapshot(**known | {"state": KeyState(known.get("state", KeyState.READY))})
+
+
+class SqliteCounters:
+    """Counters, one row for each day and name."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    async def add(self, day: str, name: str, amount: int = 1) -> int:
+        upsert = (
+            "INSERT INTO counters (day, name, value) VALUES (?,?,?) "
+            "ON CONFLICT (day, name) DO UPDATE SET value=value+excluded.value RETURNING value"
+        )
+
+        def write(connection: sqlite3.Connection) -> int:
+            return int(connection.execute(upsert, (day, name, amount)).fetchall()[0][0])
+
+        return await self._engine.write(write)
+
+    async def values(self, day: str) -> Mapping[str, int]:
+        select = "SELECT name, value FROM counters WHERE day=?"
+        return dict(await self._engine.read(lambda connection: connection.execute(select, (day,)).fetchall()))
+
+    async def forget(self, *, before_day: str) -> None:
+        delete = "DELETE FROM counters WHERE day<?"
+        await self._engine.write(lambda connection: connection.execute(delete, (before_day,)).rowcount)

@@ -1,0 +1,64 @@
+"""What instances tell each other: heartbeats with a snapshot, and counters of the day.
+
+One narrow protocol each; the contract suite in tests/contract holds every implementation to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.balancing.budget import KeySnapshot
+
+DEAD_AFTER_S = 3.0
+"""An instance whose last heartbeat is older than this is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSnapshot:
+    """What an instance says of itself each second. `slots` is how many jobs it runs at once at the most."""
+
+    instance: int
+    pid: int = 0
+    address: str = ""
+    version: str = ""
+    started_at: float = 0.0
+    running: int = 0
+    slots: int = 0
+    draining: bool = False
+    keys: Mapping[str, KeySnapshot] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """An instance's last sign of life, wall clock seconds."""
+
+    beat_at: float
+    snapshot: InstanceSnapshot
+
+
+class Cluster(Protocol):
+    """Heartbeats and snapshots of all instances."""
+
+    async def beat(self, snapshot: InstanceSnapshot, *, now: float) -> None:
+        """Record a sign of life, replacing the instance's last one."""
+
+    async def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return the last sign of life of every instance that ever gave one."""
+
+    async def leave(self, instance: int) -> None:
+        """Forget an instance that ends in good order, so that nobody waits for it."""
+
+
+class Counters(Protocol):
+    """Counters by UTC day and name; they only grow."""
+
+    async def add(self, day: str, name: str, amount: int = 1) -> int:
+        """Add and return the new value, durably."""
+
+    async def values(self, day: str) -> Mapping[str, int]:
+        """Return every counter of the day."""
+
+    async def forget(self, *, before_day: str) -> None:
+        """Drop the counters of days before this one."""

@@ -1,0 +1,160 @@
+"""An incoming interaction, read from its raw JSON body.
+
+Fields as documented in https://discord.com/developers/docs/interactions/receiving-and-responding; whatever else Discord
+sends is ignored. In a guild the user stands in `member.user`, elsewhere in `user`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, InteractionType
+from app.texts import Locale, locale_of
+
+DISCORD_EPOCH_MS = 1_420_070_400_000
+
+_LONGEST_SNOWFLAKE = 20
+
+
+class MalformedInteraction(ValueError):
+    """The body is no interaction; the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One interaction. Ids are decimal strings; `options` holds the values by option name, in the default names.
+
+    `type` is the number Discord sent, known or not. `focused` names the option that an autocomplete asks about.
+    """
+
+    id: str
+    type: int
+    token: str
+    application_id: str
+    user_id: str
+    locale: Locale
+    command: str
+    options: Mapping[str, Any]
+    focused: str | None
+    custom_id: str
+    guild_id: str | None
+    channel_id: str | None
+    attachment_size_limit: int
+    resolved: Mapping[str, Any]
+
+    @property
+    def created_at(self) -> float:
+        """When Discord made the interaction, seconds since the epoch, from its id (reference#snowflakes)."""
+        return ((int(self.id) >> 22) + DISCORD_EPOCH_MS) / 1000
+
+
+def interaction_type(payload: object) -> int:
+    """Return the `type` of a parsed body; raise `MalformedInteraction` if it has none."""
+    if not isinstance(payload, dict):
+        raise MalformedInteraction("expected a JSON object")
+    kind = payload.get("type")
+    if type(kind) is not int:
+        raise MalformedInteraction("type: expected an integer")
+    return kind
+
+
+def read_json(body: bytes) -> object:
+    """Parse a body; raise `MalformedInteraction` if it is no JSON."""
+    try:
+        return from_json(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedInteraction("expected JSON") from error
+
+
+def parse(payload: object) -> Interaction:
+    """Read an interaction other than a PING; raise `MalformedInteraction` naming the first field that is wrong."""
+    kind = interaction_type(payload)
+    assert isinstance(payload, dict)
+    data = _mapping(payload, "data")
+    options, focused = _options(data.get("options") or [])
+    return Interaction(
+        id=_snowflake(payload, "id"),
+        type=kind,
+        token=_text(payload, "token"),
+        application_id=_snowflake(payload, "application_id"),
+        user_id=_user_id(payload),
+        locale=locale_of(_optional_text(payload, "locale"), _optional_text(payload, "guild_locale")),
+        command=_text(data, "name") if kind in _NAMED else "",
+        options=options,
+        focused=focused,
+        custom_id=_text(data, "custom_id") if kind in _WITH_CUSTOM_ID else "",
+        guild_id=_optional_text(payload, "guild_id"),
+        channel_id=_optional_text(payload, "channel_id"),
+        attachment_size_limit=_size_limit(payload),
+        resolved=_mapping(data, "resolved"),
+    )
+
+
+_NAMED = (InteractionType.APPLICATION_COMMAND, InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE)
+_WITH_CUSTOM_ID = (InteractionType.MESSAGE_COMPONENT, InteractionType.MODAL_SUBMIT)
+
+
+def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedInteraction(f"{name}: expected an object")
+    return value
+
+
+def _text(parent: Mapping[str, Any], name: str) -> str:
+    value = parent.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedInteraction(f"{name}: expected a text")
+    return value
+
+
+def _optional_text(parent: Mapping[str, Any], name: str) -> str | None:
+    value = parent.get(name)
+    return value if isinstance(value, str) else None
+
+
+def is_snowflake(value: object) -> bool:
+    """Return whether `value` is an id as Discord writes it: a string of up to 20 ASCII digits."""
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_SNOWFLAKE
+
+
+def _snowflake(parent: Mapping[str, Any], name: str) -> str:
+    value = parent.get(name)
+    if not is_snowflake(value):
+        raise MalformedInteraction(f"{name}: expected an id of up to 20 digits")
+    return str(value)
+
+
+def _user_id(payload: Mapping[str, Any]) -> str:
+    holder = _mapping(payload, "member") or payload
+    return _snowflake(_mapping(holder, "user"), "id")
+
+
+def _size_limit(payload: Mapping[str, Any]) -> int:
+    value = payload.get("attachment_size_limit")
+    return value if type(value) is int and value > 0 else ATTACHMENT_SIZE_DEFAULT
+
+
+def _options(options: object) -> tuple[Mapping[str, Any], str | None]:
+    """Flatten the options; those of a subcommand stand in the `options` of the one option that names it."""
+    values: dict[str, Any] = {}
+    focused = None
+    if not isinstance(options, list):
+        raise MalformedInteraction("options: expected a list")
+    for option in options:
+        if not isinstance(option, dict) or not isinstance(option.get("name"), str):
+            raise MalformedInteraction("options: expected objects with a name")
+        if "options" in option:
+            nested, nested_focus = _options(option["options"])
+            values |= nested
+            focused = nested_focus or focused
+        elif "value" in option:
+            values[option["name"]] = option["value"]
+            focused = option["name"] if option.get("focused") is True else focused
+    return values, focused
