@@ -6,10 +6,35 @@ A provider belongs to one key: the composition root makes one of each for the in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from app.errors import ProviderError, ProviderUnavailable
+
+
+class ProviderNotReached(ProviderUnavailable):
+    """No connection came about, so the request was never sent: it can't have cost anything."""
+
+
+class VideoTaskFailed(ProviderUnavailable):
+    """The provider ended this task without a video: polling it again can't change that."""
+
+    retryable = False
+    sentence = ProviderError.sentence
+
+
+@dataclass(frozen=True, slots=True)
+class RateHints:
+    """What an answer's `x-ratelimit-*-requests` headers said of the key; None is unknown, `reset_s` is in seconds."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+RateListener = Callable[[RateHints], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +72,8 @@ class ChatProvider(Protocol):
         """Yield the answer as it grows and end after the chunk with `finish`.
 
         `timeout_s` bounds the whole stream, first byte to last. A stream that ends without a finish reason raises
-        `ProviderBadAnswer`; a withheld answer raises `ProviderRefused`.
+        `ProviderBadAnswer`; a withheld answer raises `ProviderRefused`. Who stops reading early closes the iterator
+        (`contextlib.aclosing`), and with it the connection; so does a cancelled task.
         """
 
 
@@ -95,7 +121,7 @@ class VideoStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoStatus:
-    """A poll's answer; `file_id` is there once the stage is `SUCCEEDED`. Ids are strings, though some look like ints."""
+    """A poll's answer; `file_id` is there once the stage is `SUCCEEDED`. Ids are strings."""
 
     stage: VideoStage
     file_id: str | None = None
@@ -115,13 +141,23 @@ class VideoProvider(Protocol):
     name: str
 
     async def create(self, request: VideoRequest, *, timeout_s: float) -> str:
-        """Start a task and return its id. The one step that costs money: never repeated on its own."""
+        """Start a task and return its id. The one step that costs money: never repeated on its own.
+
+        Nothing was started if this raises `ProviderNotReached`, `ProviderRateLimited`, `ProviderQuotaExhausted`,
+        `ProviderKeyRejected`, `ProviderRefused` or `ProviderBadInput`. After any other error it is unknown.
+        """
 
     async def poll(self, task_id: str, *, timeout_s: float) -> VideoStatus:
-        """Return the task's stage; a failed task raises `ProviderRefused` or `ProviderUnavailable`."""
+        """Return the task's stage; a task that failed raises `ProviderRefused` or `VideoTaskFailed`.
+
+        Any retryable error is about this poll only, and says nothing of the task.
+        """
 
     async def retrieve(self, file_id: str, *, timeout_s: float) -> VideoFile:
         """Return the finished file's link and size."""
 
     async def download(self, url: str, *, max_bytes: int, timeout_s: float) -> bytes | None:
-        """Return the file's bytes, or None as soon as it turns out larger than `max_bytes`."""
+        """Return the file's bytes, or None as soon as it turns out larger than `max_bytes`.
+
+        The link is no API call: a refusal here says nothing of the key, only that the link is no longer good.
+        """
