@@ -151,6 +151,9 @@ class ErrorCode(IntEnum):
     BLOCKED_HARMFUL_LINK = 240000
 
 
+# Every call must name its caller; Discord's edge blocks others (https://discord.com/developers/docs/reference#user-agent).
+USER_AGENT: Final = "DiscordBot (https://github.com/quartet-bot/quartet, 0.1.0)"
+
 # Time, in seconds.
 ACK_WITHIN_S: Final = 3.0
 TOKEN_LIFE_S: Final = 15 * 60.0

@@ -1,0 +1,83 @@
+"""Discord's error bodies, read so that a person can act on them.
+
+Shape: `{"code": 50035, "message": "…", "errors": {"options": {"0": {"name": {"_errors": [{"message": "…"}]}}}}}`
+(https://discord.com/developers/docs/reference#error-messages).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from app.discord.wire import ErrorCode
+
+_DETAILS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """What an error response says; `code` is 0 where the body has none, `body` is empty where it is no JSON object."""
+
+    status: int
+    code: int
+    message: str
+    body: Mapping[str, Any]
+
+    def details(self, root: str = "") -> list[str]:
+        """Return the validation errors, one line each: `options[0].name: Must be …`, at most 20."""
+        lines: list[str] = []
+        for path, message in _walk(self.body.get("errors"), root):
+            lines.append(f"{path}: {message}" if path else message)
+            if len(lines) == _DETAILS_MAX:
+                break
+        return lines
+
+    def __str__(self) -> str:
+        code = f", code {self.code}" if self.code else ""
+        return f"HTTP {self.status}{code}: {'; '.join([self.message, *self.details()])}"
+
+
+def read_error(response: httpx2.Response) -> ApiError:
+    """Read any error response; what is no JSON object (a proxy's page, an empty body) has an empty `body`."""
+    try:
+        parsed = json.loads(response.content)
+    except (ValueError, RecursionError):
+        parsed = None
+    body: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    code = body.get("code")
+    message = body.get("message")
+    return ApiError(
+        status=response.status_code,
+        code=code if isinstance(code, int) else ErrorCode.GENERAL,
+        message=message if isinstance(message, str) else response.reason_phrase or "no explanation",
+        body=body,
+    )
+
+
+def seconds(value: object) -> float | None:
+    """Return a duration sent as a number or a numeric header; None for anything that can't be waited for."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _walk(node: object, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, message) for each leaf; the tree ends in lists named `_errors`."""
+    if not isinstance(node, dict):
+        return
+    for key, child in node.items():
+        if key == "_errors":
+            yield from ((path, str(e.get("message", e))) for e in child if isinstance(e, dict))
+        elif key.isdigit():
+            yield from _walk(child, f"{path}[{key}]")
+        else:
+            yield from _walk(child, f"{path}.{key}" if path else key)

@@ -1,0 +1,93 @@
+"""A Discord that answers by a script and writes down when it was asked what."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tests.kit.clock import FakeClock
+
+API_URL = "https://discord.test/api/v10"
+APPLICATION = "1200000000000000000"
+TOKEN = "aW50ZXJhY3Rpb246MTMwMDAwMDAwMDAwMDAwMDAwMQ.secret-Part_1"
+
+Answer = httpx2.Response | Exception | Callable[[], Awaitable[httpx2.Response]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: seconds since the test began, and what was asked."""
+
+    at: float
+    request: httpx2.Request
+
+    @property
+    def token(self) -> str:
+        return self.request.url.path.split("/")[5]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.request.content)
+
+
+class ScriptedDiscord:
+    """Gives the answers in order, then 200 for ever; knows whether calls for one token ever overlapped."""
+
+    def __init__(self, clock: FakeClock, *answers: Answer) -> None:
+        self.clock = clock
+        self.answers = list(answers)
+        self.calls: list[Call] = []
+        self.overlaps = 0
+        self.latency = 0.0
+        self._in_flight: dict[str, int] = {}
+
+    @property
+    def times(self) -> list[float]:
+        return [round(call.at, 3) for call in self.calls]
+
+    @property
+    def contents(self) -> list[str]:
+        return [call.json["content"] for call in self.calls]
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        call = Call(self.clock.elapsed, request)
+        self.calls.append(call)
+        answer = self.answers.pop(0) if self.answers else ok()
+        self.overlaps += bool(self._in_flight.get(call.token))
+        self._in_flight[call.token] = self._in_flight.get(call.token, 0) + 1
+        try:
+            return await self._answer(answer)
+        finally:
+            self._in_flight[call.token] -= 1
+
+    async def _answer(self, answer: Answer) -> httpx2.Response:
+        if self.latency:
+            await self.clock.sleep(self.latency)
+        await asyncio.sleep(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx2.Response) else await answer()
+
+
+def ok(*, remaining: int | None = None, reset_after: float = 0.0) -> httpx2.Response:
+    headers = {}
+    if remaining is not None:
+        headers = {"X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset-After": str(reset_after)}
+    return httpx2.Response(200, json={"id": "1"}, headers=headers)
+
+
+def error(status: int, code: int | None = None, message: str = "no", **extra: Any) -> httpx2.Response:
+    body = {"message": message, **({"code": code} if code is not None else {}), **extra}
+    return httpx2.Response(status, json=body)
+
+
+def limited(retry_after: float, *, scope: str = "user", everywhere: bool = False) -> httpx2.Response:
+    headers = {"Retry-After": str(int(retry_after) + 1), "X-RateLimit-Scope": "global" if everywhere else scope}
+    body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": everywhere}
+    return httpx2.Response(429, json=body, headers=headers)
