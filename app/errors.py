@@ -17,7 +17,10 @@ QuartetError
     ├── ProviderBadInput         the provider can't take this request as it is
     ├── ProviderTimeout          no complete answer in time
     ├── ProviderUnavailable      5xx, overload or network
+    │   └── ProviderNotReached   no connection came about: nothing was sent, nothing can have cost
     ├── ProviderBadAnswer        an answer that can't be understood
+    ├── VideoTaskFailed          the provider took the task and gave up on it
+    ├── VideoUnknown             nobody knows whether a costly task was made: never made again on its own
     └── NoKeyAvailable           no key of this instance may be used now
 
 Each class says whether trying again may help (`retryable`) and the sentence a Discord user sees (`sentence`).
@@ -170,6 +173,10 @@ class ProviderUnavailable(ProviderError):
     )
 
 
+class ProviderNotReached(ProviderUnavailable):
+    """No connection came about, so the request was never sent: it can't have cost anything."""
+
+
 class ProviderBadAnswer(ProviderError):
     """The provider's answer can't be understood: cut JSON, no content, an unknown shape."""
 
@@ -177,6 +184,26 @@ class ProviderBadAnswer(ProviderError):
     sentence = Text(
         ko="AI 서비스가 알아볼 수 없는 답을 보냈어요. 잠시 뒤 다시 시도해 주세요.",
         en="The AI service sent an answer that could not be read. Please try again in a moment.",
+    )
+
+
+class VideoTaskFailed(ProviderError):
+    """The provider accepted a task, worked on it and failed: final for this task."""
+
+    sentence = Text(
+        ko="AI 서비스가 작업을 끝내지 못했어요. 다시 시도해 주세요.",
+        en="The AI service took this task but could not finish it. Please try again.",
+    )
+
+
+class VideoUnknown(ProviderError):
+    """A create call was cut off, so the task may exist and may be paid for; making it again might pay twice."""
+
+    sentence = Text(
+        ko="영상 요청 도중 연결이 끊겨 요청이 접수됐는지 알 수 없어요. 이중 결제를 막으려고 자동으로 다시 요청하지 "
+        "않았어요. 원하면 명령을 한 번 더 실행해 주세요.",
+        en="The connection broke while your video was being requested, so it is unknown whether it was. To avoid paying "
+        "twice it was not requested again; run the command once more if you still want it.",
     )
 
 

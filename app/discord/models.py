@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
@@ -119,7 +119,7 @@ def _optional_text(parent: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def is_snowflake(value: object) -> bool:
+def is_snowflake(value: object) -> TypeGuard[str]:
     """Return whether `value` is an id as Discord writes it: a string of up to 20 ASCII digits."""
     return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_SNOWFLAKE
 
@@ -128,7 +128,7 @@ def _snowflake(parent: Mapping[str, Any], name: str) -> str:
     value = parent.get(name)
     if not is_snowflake(value):
         raise MalformedInteraction(f"{name}: expected an id of up to 20 digits")
-    return str(value)
+    return value
 
 
 def _user_id(payload: Mapping[str, Any]) -> str:

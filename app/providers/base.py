@@ -11,19 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from app.errors import ProviderError, ProviderUnavailable
-
-
-class ProviderNotReached(ProviderUnavailable):
-    """No connection came about, so the request was never sent: it can't have cost anything."""
-
-
-class VideoTaskFailed(ProviderUnavailable):
-    """The provider ended this task without a video: polling it again can't change that."""
-
-    retryable = False
-    sentence = ProviderError.sentence
-
 
 @dataclass(frozen=True, slots=True)
 class RateHints:

@@ -22,12 +22,13 @@ from app.errors import (
     ProviderBadInput,
     ProviderError,
     ProviderKeyRejected,
+    ProviderNotReached,
     ProviderQuotaExhausted,
     ProviderRateLimited,
     ProviderTimeout,
     ProviderUnavailable,
 )
-from app.providers.base import ProviderNotReached, RateHints, RateListener
+from app.providers.base import RateHints, RateListener
 from app.providers.hints import rate_hints, retry_after
 from app.redaction import excerpt
 

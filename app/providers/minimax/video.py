@@ -12,8 +12,15 @@ from urllib.parse import urljoin
 import httpx2
 
 from app.clock import Clock
-from app.errors import ProviderBadAnswer, ProviderBadInput, ProviderError, ProviderRefused, ProviderUnavailable
-from app.providers.base import RateListener, VideoFile, VideoRequest, VideoStage, VideoStatus, VideoTaskFailed
+from app.errors import (
+    ProviderBadAnswer,
+    ProviderBadInput,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    VideoTaskFailed,
+)
+from app.providers.base import RateListener, VideoFile, VideoRequest, VideoStage, VideoStatus
 from app.providers.minimax.common import as_id, as_int, call, check, unreadable
 from app.providers.wire import Answer, Wire, encodable, read_at_most, timeouts
 

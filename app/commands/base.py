@@ -1,0 +1,154 @@
+"""What a command is, and what it is given.
+
+Instant commands answer at once from shared state, so that any instance gives the same picture. Job commands are
+recorded, deferred and run by the worker, on whichever instance holds the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.balancing.keyset import KeySet
+from app.balancing.overview import Overview
+from app.clock import Clock
+from app.discord.models import Interaction
+from app.discord.replies import Message
+from app.jobs.job import Job
+from app.jobs.store import JobStore
+from app.providers.base import ChatProvider, ImageProvider, VideoProvider
+from app.texts import Locale, Text
+
+PROGRESS_MARK = "⏳"
+"""Every message that is not the answer yet starts with this."""
+
+Definition = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is configured for one key set and one instance; `_day` are jobs a day."""
+
+    instance_count: int
+    routing: str
+    openai_per_minute: int
+    stability_per_minute: int
+    minimax_per_day: int
+    jobs_at_once: int
+    chat_day: int
+    image_day: int
+    video_day: int
+
+    @property
+    def jobs_day(self) -> int:
+        """Jobs of all kinds that one instance does in a day."""
+        return self.chat_day + self.image_day + self.video_day
+
+
+@dataclass(frozen=True, slots=True)
+class InstantContext:
+    """`started` is the monotonic moment the request came in, `received_at` the same in wall clock seconds."""
+
+    interaction: Interaction
+    received_at: float
+    started: float
+    instance: int
+    home: int
+    limits: Limits
+    overview: Overview
+    store: JobStore
+    clock: Clock
+
+    @property
+    def locale(self) -> Locale:
+        """The user's language."""
+        return self.interaction.locale
+
+
+class Progress(Protocol):
+    """Shows the user what happens now; the newest word wins, and none comes after the answer."""
+
+    def show(self, text: Text) -> None:
+        """Say what happens now; returns at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """This instance's providers and keys, and what the operator chose."""
+
+    chat: ChatProvider
+    images: tuple[ImageProvider, ...]
+    video: VideoProvider
+    keys: KeySet
+    system_prompt: str
+    chat_timeout_s: float
+    image_timeout_s: float
+    video_poll_s: float
+    user_ref: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """One job under lease. `checkpoint` records facts durably; `pin` ties the job to this instance's keys."""
+
+    job: Job
+    interaction: Interaction
+    instance: int
+    services: Services
+    progress: Progress
+    checkpoint: Callable[[Mapping[str, Any], bool], Awaitable[None]]
+    clock: Clock
+    deadline: float
+
+    @property
+    def locale(self) -> Locale:
+        """The user's language."""
+        return self.interaction.locale
+
+    def seconds_left(self) -> float:
+        """Seconds until the answer has to be ready."""
+        return self.deadline - self.clock.now()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The finished answer and the provider that made it."""
+
+    message: Message
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstantCommand:
+    """A command that is answered at once."""
+
+    definition: Definition
+    answer: Callable[[InstantContext], Awaitable[Message]]
+
+    @property
+    def name(self) -> str:
+        """The default name, which payloads always carry."""
+        return str(self.definition["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class JobCommand:
+    """A command that becomes a job of `kind`; any of `providers` can serve it.
+
+    `check` returns what is wrong with the options, or None.
+    """
+
+    definition: Definition
+    kind: str
+    providers: tuple[str, ...]
+    check: Callable[[Interaction], Text | None]
+    run: Callable[[JobContext], Awaitable[Answer]]
+
+    @property
+    def name(self) -> str:
+        """The default name, which payloads always carry."""
+        return str(self.definition["name"])
+
+
+Command = InstantCommand | JobCommand

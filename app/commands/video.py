@@ -1,0 +1,173 @@
+"""`/비디오`: a description, and the video, in steps of which one costs money.
+
+`submitting` is recorded before the create call and `submitted` with the task id after it. Found in `submitting` again
+after a crash, nobody knows whether the task was made and paid for: it is never submitted a second time on its own.
+A submitted task is polled to its end by the key set that made it, so its job is pinned to this instance.
+"""
+
+from __future__ import annotations
+
+from app.balancing.keyset import MINIMAX
+from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
+from app.commands.definition import option, slash
+from app.commands.formatting import duration, quote
+from app.discord.models import Interaction
+from app.discord.replies import Attachment, Message
+from app.discord.wire import OptionType
+from app.errors import (
+    ProviderBadAnswer,
+    ProviderError,
+    ProviderNotReached,
+    ProviderTimeout,
+    ProviderUnavailable,
+    VideoUnknown,
+)
+from app.providers.base import VideoFile, VideoRequest, VideoStage
+from app.texts import Text
+
+LONGEST_DESCRIPTION = 2000
+
+CREATE_TIMEOUT_S = 60.0
+POLL_TIMEOUT_S = 20.0
+DOWNLOAD_TIMEOUT_S = 120.0
+TIME_TO_DELIVER_S = 30.0
+"""Polling ends this long before the deadline, to say so in time."""
+
+_EMPTY = Text(ko="어떤 영상을 만들지 설명해 주세요.", en="Please describe the video.")
+_TOO_LONG = Text(
+    ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요.",
+    en="That description is too long: {limit:,} characters at most.",
+).format(limit=LONGEST_DESCRIPTION)
+_SUBMITTING = Text(ko=PROGRESS_MARK + " 영상을 요청하고 있어요…", en=PROGRESS_MARK + " Requesting your video…")
+_WORKING = Text(
+    ko=PROGRESS_MARK + " 영상을 만들고 있어요 · {stage} · {elapsed}",
+    en=PROGRESS_MARK + " Making your video · {stage} · {elapsed}",
+)
+_DOWNLOADING = Text(
+    ko=PROGRESS_MARK + " 완성! 영상을 가져오고 있어요…", en=PROGRESS_MARK + " Done! Fetching your video…"
+)
+_STAGES = {
+    VideoStage.PREPARING: Text(ko="준비 중 (1/3)", en="preparing (1/3)"),
+    VideoStage.QUEUED: Text(ko="순서를 기다리는 중 (2/3)", en="queued at the provider (2/3)"),
+    VideoStage.PROCESSING: Text(ko="생성 중 (3/3)", en="generating (3/3)"),
+    VideoStage.SUCCEEDED: Text(ko="완성", en="done"),
+}
+_LINK = Text(
+    ko="🎬 MiniMax\n{prompt}\n영상이 여기에 첨부하기에는 커서 링크로 드려요 (약 1시간 동안 유효): {url}",
+    en="🎬 MiniMax\n{prompt}\nThe video is too large to attach here; this link works for about an hour: {url}",
+)
+
+
+def check(interaction: Interaction) -> Text | None:
+    """A description has to be there, and short enough."""
+    description = interaction.options.get("설명")
+    if not isinstance(description, str) or not description.strip():
+        return _EMPTY
+    return _TOO_LONG if len(description) > LONGEST_DESCRIPTION else None
+
+
+async def run(context: JobContext) -> Answer:
+    """Create the task once, follow it to its end, deliver the file or its link."""
+    facts = context.job.checkpoint
+    if facts.get("step") == "submitting":
+        raise VideoUnknown("the process died between the create call and its answer", provider=MINIMAX)
+    task_id = str(facts["task_id"]) if facts.get("step") == "submitted" else await _create(context)
+    file = await _follow(context, task_id)
+    context.progress.show(_DOWNLOADING)
+    limit = context.interaction.attachment_size_limit
+    timeout = min(DOWNLOAD_TIMEOUT_S, max(1.0, context.seconds_left()))
+    data = await _fetch(context, file, limit, timeout)
+    prompt = quote(context.interaction.options["설명"])
+    if data is None:
+        return Answer(Message(_LINK.format(prompt=prompt, url=file.url).to(context.locale)), MINIMAX)
+    return Answer(Message(f"🎬 MiniMax\n{prompt}", attachments=(Attachment("video.mp4", data, "video/mp4"),)), MINIMAX)
+
+
+async def _create(context: JobContext) -> str:
+    """Record, call, record: in this order, and the call only ever once."""
+    context.progress.show(_SUBMITTING)
+    services = context.services
+    request = VideoRequest(context.interaction.options["설명"])
+    async with services.keys[MINIMAX].use():
+        await context.checkpoint({"step": "submitting"}, False)
+        try:
+            task_id = await services.video.create(request, timeout_s=min(CREATE_TIMEOUT_S, context.seconds_left()))
+        except ProviderError as error:
+            if _may_have_been_made(error):
+                raise VideoUnknown(f"the create call ended without an answer: {error}", provider=MINIMAX) from error
+            await context.checkpoint({}, False)
+            raise
+    await context.checkpoint({"step": "submitted", "task_id": task_id}, True)
+    return task_id
+
+
+def _may_have_been_made(error: ProviderError) -> bool:
+    """A provider that said no made nothing; one that said nothing clear may have."""
+    unclear = isinstance(error, ProviderTimeout | ProviderUnavailable | ProviderBadAnswer)
+    return unclear and not isinstance(error, ProviderNotReached)
+
+
+async def _follow(context: JobContext, task_id: str) -> VideoFile:
+    """Poll until the task is done. A poll that fails says nothing of the task, so only the deadline ends this."""
+    services = context.services
+    file_id = None
+    while file_id is None:
+        if context.seconds_left() < TIME_TO_DELIVER_S:
+            raise ProviderTimeout("the video was not finished before the token's end", provider=MINIMAX)
+        try:
+            status = await services.video.poll(task_id, timeout_s=POLL_TIMEOUT_S)
+        except ProviderError as error:
+            if not error.retryable:
+                raise
+        else:
+            file_id = status.file_id if status.stage is VideoStage.SUCCEEDED else None
+            elapsed = duration(context.clock.now() - context.job.received_at, context.locale)
+            context.progress.show(_WORKING.format(stage=_STAGES[status.stage].to(context.locale), elapsed=elapsed))
+        if file_id is None:
+            await context.clock.sleep(services.video_poll_s)
+    return await _retrieve(context, file_id)
+
+
+async def _retrieve(context: JobContext, file_id: str) -> VideoFile:
+    while True:
+        try:
+            return await context.services.video.retrieve(file_id, timeout_s=POLL_TIMEOUT_S)
+        except ProviderError as error:
+            if not error.retryable or context.seconds_left() < TIME_TO_DELIVER_S:
+                raise
+        await context.clock.sleep(context.services.video_poll_s)
+
+
+async def _fetch(context: JobContext, file: VideoFile, limit: int, timeout: float) -> bytes | None:
+    """Return the video's bytes, or None where a link has to do: too large, or the download failed."""
+    if file.size is not None and file.size > limit:
+        return None
+    try:
+        return await context.services.video.download(file.url, max_bytes=limit, timeout_s=timeout)
+    except ProviderError:
+        return None
+
+
+COMMAND = JobCommand(
+    slash(
+        Text(ko="비디오", en="video"),
+        Text(
+            ko="설명한 대로 짧은 영상을 만들어요 (몇 분 걸려요)",
+            en="Makes a short video from your description (takes minutes)",
+        ),
+        [
+            option(
+                OptionType.STRING,
+                Text(ko="설명", en="description"),
+                Text(ko="어떤 영상을 원하나요?", en="What should the video show?"),
+                required=True,
+                min_length=1,
+                max_length=LONGEST_DESCRIPTION,
+            )
+        ],
+    ),
+    kind="video",
+    providers=(MINIMAX,),
+    check=check,
+    run=run,
+)
