@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 _POLL_S = 0.005
+_TURNS_MAX = 1000
 
 
 async def wait_until(
@@ -27,3 +28,15 @@ async def wait_until(
         if time.monotonic() >= end:
             raise AssertionError(f"waited {timeout:g} s in vain: {description}")
         await asyncio.sleep(_POLL_S)
+
+
+async def wait_turns_until(predicate: Callable[[], bool], description: str = "the condition") -> None:
+    """Let other tasks run until `predicate` holds, without any real time passing.
+
+    For tests with a `FakeClock` that advances by itself: it would pass over the moment during a real wait.
+    """
+    for _ in range(_TURNS_MAX):
+        if predicate():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"waited {_TURNS_MAX} turns in vain: {description}")

@@ -1,0 +1,97 @@
+"""The invalid-response guard: Discord bans an address for 10,000 responses of 401, 403 and 429 in ten minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import httpx2
+import pytest
+
+from app.discord.rate_limits import InvalidResponseGuard
+from app.errors import AnswerGone, AnswerRejected, DiscordUnavailable
+from tests.kit.clock import FakeClock
+from tests.unit.discord.conftest import Bench, MakeBench
+from tests.unit.discord.scripted import error, limited
+
+
+async def test_only_what_discord_counts_is_counted(bench: MakeBench) -> None:
+    """401, 403 and 429 count, a shared 429 and a 404 don't; after ten minutes nothing is left."""
+    b = await bench(error(401, 50027), error(403, 50013), limited(1), limited(1, scope="shared"), error(404, 10008))
+    for token, ending in (("a", AnswerGone), ("b", AnswerRejected), ("c", AnswerGone)):
+        with pytest.raises(ending):
+            await b.final(token=token)
+    assert b.client.invalid_responses == 3
+    await b.clock.sleep(601)
+    assert b.client.invalid_responses == 0
+
+
+async def spoil(b: Bench, times: int) -> None:
+    """Let `times` finals end in a 401."""
+    b.discord.answers[:0] = [error(401, 50027) for _ in range(times)]
+    for _ in range(times):
+        with pytest.raises(AnswerGone):
+            await b.final(token=f"spoilt-{len(b.discord.calls)}")
+
+
+async def test_a_strained_guard_withholds_progress_and_spaces_finals(bench: MakeBench) -> None:
+    """From 60 % of the limit on no progress is sent, and finals keep a second's distance."""
+    b = await bench(invalid_limit=10)
+    await spoil(b, 5)
+    assert await b.progress()
+    await spoil(b, 1)
+    assert not await b.progress(token="other")
+    calls = len(b.discord.calls)
+    await asyncio.gather(*(b.final(token=f"good-{n}") for n in range(4)))
+    times = b.discord.times[calls:]
+    assert len(times) == 4
+    assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(times))
+
+
+async def test_no_ten_minutes_hold_more_invalid_responses_than_the_limit(bench: MakeBench) -> None:
+    """With every token dead and 200 answers to give, ten at a time, no window sees more than 25 invalid responses."""
+    b = await bench(*[error(401, 50027) for _ in range(200)])
+    queue = [f"token-{n}" for n in range(200)]
+
+    async def worker() -> None:
+        while queue:
+            with pytest.raises((AnswerGone, DiscordUnavailable)):
+                await b.final(token=queue.pop())
+
+    await asyncio.gather(*(worker() for _ in range(10)))
+    times = b.discord.times
+    assert all(sum(start <= at < start + 600 for at in times) <= 25 for start in times)
+    assert b.clock.elapsed <= 14 * 60
+
+
+async def test_answers_go_on_when_discord_takes_them_again(bench: MakeBench) -> None:
+    """After a bad spell a good answer waits seconds, not minutes."""
+    b = await bench(invalid_limit=10)
+    await spoil(b, 7)
+    before = b.clock.elapsed
+    assert await b.final(token="good")
+    assert b.clock.elapsed - before <= 8
+
+
+async def test_the_gap_doubles_with_each_further_invalid_response() -> None:
+    """One, two, four seconds; a success brings it back to one."""
+    clock = FakeClock()
+    guard = InvalidResponseGuard(clock, limit=10)
+    for _ in range(6):
+        guard.saw_invalid()
+    starts = []
+    for _ in range(3):
+        async with guard.turn(deadline=clock.monotonic() + 100):
+            starts.append(clock.elapsed)
+            guard.saw_invalid()
+    guard.saw_success()
+    async with guard.turn(deadline=clock.monotonic() + 100):
+        starts.append(clock.elapsed)
+    assert starts == [0, 4, 12, 13]
+
+
+async def test_a_500_costs_no_invalid_response(bench: MakeBench) -> None:
+    """Server errors never strain the guard."""
+    b = await bench(*[httpx2.Response(500) for _ in range(30)])
+    assert await b.final()
+    assert b.client.invalid_responses == 0
