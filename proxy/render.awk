@@ -1,0 +1,62 @@
+# Fills in the template: ${NAME} is NAME from the environment, ${UPSTREAMS} and ${HOME_LOCATIONS} are built here.
+# Values are put in literally (no gsub: there "&" would have a meaning). A name that is not set is an error.
+
+BEGIN {
+    count = split(ENVIRON["INSTANCE_ADDRESSES"], address, " ")
+}
+
+{
+    if ($0 == "${UPSTREAMS}") upstreams()
+    else if ($0 == "${HOME_LOCATIONS}") home_locations()
+    else print filled($0)
+}
+
+function filled(line,    out, start, end, name) {
+    while ((start = index(line, "${")) > 0) {
+        end = start + index(substr(line, start), "}") - 1
+        name = substr(line, start + 2, end - start - 2)
+        if (!(name in ENVIRON)) {
+            print "render.awk: nothing to put in for " name > "/dev/stderr"
+            exit 1
+        }
+        out = out substr(line, 1, start - 1) ENVIRON[name]
+        line = substr(line, end + 1)
+    }
+    return out line
+}
+
+# The zone shares what is known of the instances among nginx's workers.
+function open_upstream(name) {
+    printf "    upstream %s {\n        zone %s 128k;\n", name, name
+}
+
+function close_upstream() {
+    print "        keepalive 16;\n        keepalive_timeout 60s;\n        keepalive_requests 100000;\n    }"
+}
+
+# The stand-bys start with the home's successor, so that the users of several dead homes do not all meet on one instance.
+function upstreams(    home, step, k) {
+    for (home = 1; home <= count; home++) {
+        open_upstream("home_" home)
+        for (step = 0; step < count; step++) {
+            k = (home - 1 + step) % count + 1
+            printf "        server %s max_fails=1 fail_timeout=1s%s;\n", address[k], step ? " backup" : ""
+        }
+        close_upstream()
+    }
+    one_upstream("any", "max_fails=1 fail_timeout=1s")
+    one_upstream("last_resort", "max_fails=0")
+}
+
+function one_upstream(name, options,    k) {
+    open_upstream(name)
+    for (k = 1; k <= count; k++) printf "        server %s %s;\n", address[k], options
+    close_upstream()
+}
+
+function home_locations(    home) {
+    for (home = 1; home <= count; home++) {
+        printf "        location @home_%d {\n            proxy_pass http://home_%d;\n", home, home
+        print "            error_page 502 504 = $hand_over;\n        }"
+    }
+}

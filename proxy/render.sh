@@ -1,0 +1,116 @@
+#!/bin/sh
+# Writes a ready nginx configuration directory from the environment.
+#
+#   render.sh OUT_DIR        then: nginx -c OUT_DIR/nginx.conf -e stderr -g 'daemon off;'
+#
+#   INSTANCE_COUNT       how many instances, 1..16
+#   INSTANCE_ADDRESSES   their addresses in order of their ids: host:port, separated by commas or spaces; an IPv6
+#                        address in brackets. A host name is resolved once, when nginx starts.
+#   PUBLIC_LISTEN        where Discord's interactions arrive, such as 0.0.0.0:8080
+#   OPS_LISTEN           where the operator's pages are, such as 127.0.0.1:8081
+#   NGINX_RUN_DIR        a writable directory for nginx's pid and temporary files (absolute)
+# Optional:
+#   NGINX_MODULE             the njs module's file, default /usr/lib/nginx/modules/ngx_http_js_module.so
+#   NGINX_WORKERS            worker processes, 1..64 or auto (default)
+#   PROXY_CLIENT_TIMEOUT_S   how long a client may fall silent in mid-request, 1..60, default 8
+#
+# Exit status: 0 written; 1 the files could not be written; 2 something in the environment is wrong, with every fault on stderr by variable name.
+# Needs sh and awk only: the nginx image has no more.
+set -u
+
+NGINX_MODULE=${NGINX_MODULE:-/usr/lib/nginx/modules/ngx_http_js_module.so}
+NGINX_WORKERS=${NGINX_WORKERS:-auto}
+PROXY_CLIENT_TIMEOUT_S=${PROXY_CLIENT_TIMEOUT_S:-8}
+faults=0
+
+fault() {
+    printf '%s\n' "$1" >&2
+    faults=$((faults + 1))
+}
+
+in_range() { # value low high: a plain decimal number within the range
+    case $1 in '' | *[!0-9]* | 0?* | ??????*) return 1 ;; esac
+    [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
+}
+
+is_address() { # host:port
+    case $1 in *:*) ;; *) return 1 ;; esac
+    in_range "${1##*:}" 1 65535 || return 1
+    case ${1%:*} in
+        '' | '[]') return 1 ;;
+        \[*\]) case ${1%:*} in \[*[!0-9A-Fa-f:.]*\]) return 1 ;; esac ;;
+        *[!0-9A-Za-z._-]*) return 1 ;;
+    esac
+}
+
+check_directory() { # variable name, value: nginx reads quotes, backslashes and dollars in a path as its own
+    case $2 in
+        /*) ;;
+        *) fault "$1 must be an absolute path" && return ;;
+    esac
+    case $2 in *[\"\\\$]* | *'
+'*) fault "$1 must not contain a quote, a backslash, a dollar sign or a new line" && return ;; esac
+    mkdir -p "$2" 2>/dev/null || { fault "$1 can't be created: $2" && return; }
+    [ -w "$2" ] || fault "$1 is not writable: $2"
+}
+
+check_count_and_addresses() {
+    in_range "${INSTANCE_COUNT:-}" 1 16 || fault "INSTANCE_COUNT must be a whole number from 1 to 16"
+    INSTANCE_ADDRESSES=$(printf '%s' "${INSTANCE_ADDRESSES:-}" | tr ',\t\n' '   ')
+    found=0
+    seen=' '
+    set -f
+    for address in $INSTANCE_ADDRESSES; do
+        found=$((found + 1))
+        is_address "$address" || fault "INSTANCE_ADDRESSES: '$address' is not host:port"
+        case $seen in *" $address "*) fault "INSTANCE_ADDRESSES: '$address' stands there twice" ;; esac
+        seen="$seen$address "
+    done
+    set +f
+    if [ "$found" -eq 0 ]; then
+        fault "INSTANCE_ADDRESSES is empty: one host:port for each instance"
+    elif in_range "${INSTANCE_COUNT:-}" 1 16 && [ "$found" -ne "$INSTANCE_COUNT" ]; then
+        fault "INSTANCE_ADDRESSES has $found addresses, but INSTANCE_COUNT is $INSTANCE_COUNT"
+    fi
+}
+
+check_listen() { # variable name, value
+    is_address "$2" || fault "$1 must be address:port, such as 127.0.0.1:8080 or [::1]:8080"
+}
+
+# A request may meet N-1 frozen instances before the one that lives, and has to be answered within 3 s all the same.
+# With more than four instances that is still four: the rest is bounded by the retry window.
+set_timeouts() {
+    case ${INSTANCE_COUNT:-} in
+        1) PROXY_ANSWER_TIMEOUT_MS=2500 PROXY_LAST_ANSWER_TIMEOUT_MS=1400 ;;
+        2 | 3) PROXY_ANSWER_TIMEOUT_MS=1000 PROXY_LAST_ANSWER_TIMEOUT_MS=600 ;;
+        *) PROXY_ANSWER_TIMEOUT_MS=700 PROXY_LAST_ANSWER_TIMEOUT_MS=400 ;;
+    esac
+    PROXY_RETRY_WINDOW_MS=2300
+}
+
+[ $# -eq 1 ] && [ -n "$1" ] || { echo "usage: render.sh OUT_DIR" >&2; exit 2; }
+template_dir=$(cd "$(dirname "$0")" && pwd) || exit 2
+case $1 in /*) NGINX_CONF_DIR=$1 ;; *) NGINX_CONF_DIR=$PWD/$1 ;; esac
+
+check_count_and_addresses
+check_listen PUBLIC_LISTEN "${PUBLIC_LISTEN:-}"
+check_listen OPS_LISTEN "${OPS_LISTEN:-}"
+[ "${PUBLIC_LISTEN:-}" != "${OPS_LISTEN:-}" ] || [ -z "${OPS_LISTEN:-}" ] ||
+    fault "OPS_LISTEN must differ from PUBLIC_LISTEN"
+check_directory NGINX_RUN_DIR "${NGINX_RUN_DIR:-}"
+check_directory OUT_DIR "$NGINX_CONF_DIR"
+[ -r "$NGINX_MODULE" ] || fault "NGINX_MODULE can't be read: $NGINX_MODULE"
+[ "$NGINX_WORKERS" = auto ] || in_range "$NGINX_WORKERS" 1 64 || fault "NGINX_WORKERS must be auto or 1 to 64"
+in_range "$PROXY_CLIENT_TIMEOUT_S" 1 60 || fault "PROXY_CLIENT_TIMEOUT_S must be a whole number from 1 to 60"
+[ "$faults" -eq 0 ] || exit 2
+
+set_timeouts
+export INSTANCE_COUNT INSTANCE_ADDRESSES PUBLIC_LISTEN OPS_LISTEN NGINX_RUN_DIR NGINX_CONF_DIR NGINX_MODULE NGINX_WORKERS
+export PROXY_CLIENT_TIMEOUT_S PROXY_ANSWER_TIMEOUT_MS PROXY_LAST_ANSWER_TIMEOUT_MS PROXY_RETRY_WINDOW_MS
+
+# A new file is moved over the old one, so that a running nginx never reloads half of it.
+cp "$template_dir/routing.js" "$NGINX_CONF_DIR/routing.js.new" &&
+    awk -f "$template_dir/render.awk" "$template_dir/nginx.conf" >"$NGINX_CONF_DIR/nginx.conf.new" &&
+    mv "$NGINX_CONF_DIR/routing.js.new" "$NGINX_CONF_DIR/routing.js" &&
+    mv "$NGINX_CONF_DIR/nginx.conf.new" "$NGINX_CONF_DIR/nginx.conf"
