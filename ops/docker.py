@@ -1,0 +1,51 @@
+"""The Docker side of the commands: each is one call of `docker compose`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.envfile import ROOT
+from ops.failures import Exit, OpsError
+
+
+def engine_answers() -> bool:
+    """Whether a container engine with Compose can be used by this user."""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        for command in (["docker", "info"], ["docker", "compose", "version"]):
+            if subprocess.run(command, capture_output=True, timeout=20, check=False).returncode != 0:
+                return False
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def compose(env_file: Path, arguments: Sequence[str]) -> int:
+    """Run `docker compose ARGUMENTS` for this checkout and return its exit code."""
+    command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def is_up(env_file: Path) -> bool:
+    """Whether any container of this checkout runs."""
+    if not env_file.exists() or not engine_answers():
+        return False
+    command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), "ps", "-q"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def up(env_file: Path, instance_count: int) -> None:
+    """Build and start the containers and wait until they are healthy."""
+    if instance_count != 4:
+        raise OpsError(
+            "INSTANCE_COUNT: docker-compose.yml has four instances.",
+            hint="Set it to 4, or use start --native, which takes any count.",
+            code=Exit.CONFIGURATION,
+        )
+    if compose(env_file, ["up", "-d", "--build", "--wait"]) != 0:
+        raise OpsError("The containers did not all get healthy.", hint="See: ./deploy-multi.sh logs")

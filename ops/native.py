@@ -1,0 +1,228 @@
+"""Runs nginx and N instances on this machine, under supervisord: start and rolling restart."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ops.checks import OperatorSettings
+from ops.envfile import EnvFile
+from ops.failures import OpsError
+from ops.health import verdicts
+from ops.nginx import Nginx, ensure_nginx, render
+from ops.ports import LOOPBACK, instance_ports, require_free
+from ops.processes import processes_of, wait_for
+from ops.shutdown import Say, stop
+from ops.supervisor import Supervisor, configuration, start_supervisor
+from ops.system import Paths, System, load_system, socket_path
+
+HEALTHY_WITHIN_S = 60.0
+GIVE_UP_AFTER_STARTS = 4
+LOG_LINES = 15
+
+
+def running(paths: Paths) -> System | None:
+    """Return the record of the system below `paths` if its supervisor answers."""
+    system = load_system(paths.run)
+    return system if system and Supervisor(system.socket).answers() else None
+
+
+def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: list[str] | None = None) -> System:
+    """Start everything and return once all of it is healthy. Raises `OpsError`, with nothing left running, if not."""
+    paths = Paths(file.data_dir)
+    nginx = ensure_nginx()
+    _clear_leftovers(paths, say)
+    system = _plan(file, settings, nginx, paths, say)
+    system.simulator = simulator or []
+    try:
+        paths.make()
+    except OSError as error:
+        raise OpsError(f"DATA_DIR: {paths.data_dir} can't be used: {error.strerror}.") from error
+    _write(system, paths, nginx)
+    offsets = {name: _size(paths.log(name)) for name in system.programs}
+    say(f"Starting nginx and {len(system.ports)} instances ...")
+    try:
+        supervisor = start_supervisor(system, paths)
+        _await_health(system, paths, supervisor, offsets)
+    except BaseException:  # Ctrl-C too: half a system must not stay
+        stop(paths, lambda _: None)
+        raise
+    return system
+
+
+def _clear_leftovers(paths: Paths, say: Say) -> None:
+    """After a crash of the machine or of supervisord, what is left is ended and cleared before anything new starts."""
+    if not paths.run.exists():
+        return
+    left = processes_of(paths)
+    say(
+        f"An earlier run ended without `stop`; ending the {len(left)} processes it left."
+        if left
+        else "An earlier run ended without `stop`; clearing the pid and socket files it left."
+    )
+    stop(paths, lambda _: None)
+
+
+def _plan(file: EnvFile, settings: OperatorSettings, nginx: Nginx, paths: Paths, say: Say) -> System:
+    require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
+    require_free("OPS_PORT", settings.ops_port)
+    ports, remark = instance_ports(
+        settings.instance_base_port, settings.instance_count, (settings.public_port, settings.ops_port)
+    )
+    if remark:
+        say(remark)
+    return System(
+        env_file=str(file.path.resolve()),
+        data_dir=str(paths.data_dir),
+        public=f"{settings.public_host}:{settings.public_port}",
+        ops=f"{LOOPBACK}:{settings.ops_port}",
+        ports=ports,
+        socket=str(socket_path(paths)),
+        nginx=_nginx_command(nginx, paths),
+    )
+
+
+def _nginx_command(nginx: Nginx, paths: Paths) -> list[str]:
+    prefix, file = paths.run / "nginx-run", paths.run / "nginx" / "nginx.conf"
+    return [nginx.binary, "-p", f"{prefix}/", "-c", str(file), "-e", "stderr", "-g", "daemon off;"]
+
+
+def proxy_variables(system: System, module: str, run_dir: Path) -> Mapping[str, str]:
+    """The variables `proxy/render.sh` reads."""
+    return {
+        "INSTANCE_COUNT": str(len(system.ports)),
+        "INSTANCE_ADDRESSES": ",".join(f"{LOOPBACK}:{port}" for port in system.ports),
+        "PUBLIC_LISTEN": system.public,
+        "OPS_LISTEN": system.ops,
+        "NGINX_RUN_DIR": str(run_dir),
+        "NGINX_MODULE": module,
+    }
+
+
+def _write(system: System, paths: Paths, nginx: Nginx) -> None:
+    render(paths.run / "nginx", proxy_variables(system, nginx.module, paths.run / "nginx-run"))
+    system.save()
+
+
+def health_urls(system: System) -> dict[str, str]:
+    """Where each program tells how it is; the simulator has its own page instead."""
+    urls = {name: f"http://{LOOPBACK}:{port}/health" for name, port in zip(system.instances, system.ports, strict=True)}
+    return {**urls, "nginx": f"{system.public_url}/health"}
+
+
+def _await_health(system: System, paths: Paths, supervisor: Supervisor, offsets: Mapping[str, int]) -> None:
+    urls = health_urls(system)
+    sick = list(urls)
+
+    def settled() -> bool:
+        answers = verdicts([urls[name] for name in sick])
+        sick[:] = [name for name, verdict in zip(list(sick), answers, strict=True) if verdict != "healthy"]
+        return not sick or any(starts_of(paths, name) >= GIVE_UP_AFTER_STARTS for name in sick)
+
+    wait_for(settled, HEALTHY_WITHIN_S, pause=0.15)
+    if sick:
+        raise OpsError("\n".join(_obituary(name, paths, offsets.get(name, 0)) for name in _culprits(sick, paths)))
+
+
+def _culprits(sick: list[str], paths: Paths) -> list[str]:
+    """Leave out those that only wait for another, such as nginx without a healthy instance."""
+    crashed = [name for name in sick if starts_of(paths, name) >= GIVE_UP_AFTER_STARTS]
+    return crashed or [name for name in sick if name != "nginx"] or sick
+
+
+def _obituary(name: str, paths: Paths, offset: int) -> str:
+    starts = starts_of(paths, name)
+    fate = f"ended {starts} times right after its start" if starts >= GIVE_UP_AFTER_STARTS else "did not get healthy"
+    with paths.log(name).open("rb") as log:
+        log.seek(offset if offset <= _size(paths.log(name)) else 0)
+        lines = log.read()[-20_000:].decode(errors="replace").splitlines()[-LOG_LINES:]
+    shown = "".join(f"\n  {line}" for line in lines) or " (empty)"
+    return f"{name} {fate}. Its log ({paths.log(name)}) ends:{shown}"
+
+
+def starts_of(paths: Paths, name: str) -> int:
+    """How often a program was started since the system was."""
+    try:
+        return int((paths.starts / name).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def restart(file: EnvFile, settings: OperatorSettings, old: System, say: Say) -> System:
+    """Take the file as it is now into use, one instance after the other, so that the bot never stops answering."""
+    paths = Paths(file.data_dir)
+    nginx = ensure_nginx()
+    system = _replan(file, settings, old, nginx, paths)
+    supervisor = Supervisor(old.socket)
+    _write(system, paths, nginx)
+    (paths.run / "supervisord.conf").write_text(configuration(system))
+    added, removed = supervisor.reread()
+    kept = [name for name in system.instances if name not in added]
+    for name in added:
+        say(f"{name} is new ...")
+        _await_instance(system, paths, name)
+    # nginx must know a new address before its instance is needed, and forget an old one before it goes.
+    supervisor.signal("nginx", "HUP")
+    for name in kept:
+        say(f"{name} restarts ...")
+        supervisor.stop(name)
+        (paths.starts / name).unlink(missing_ok=True)
+        _start_again(supervisor, name)
+        _await_instance(system, paths, name)
+    for name in removed:
+        say(f"{name} is no longer wanted ...")
+        supervisor.remove(name)
+    if not wait_for(lambda: verdicts([health_urls(system)["nginx"]]) == ["healthy"], 10):
+        raise OpsError(_obituary("nginx", paths, 0))
+    return system
+
+
+def _start_again(supervisor: Supervisor, name: str) -> None:
+    try:
+        supervisor.start(name)
+    except xmlrpc.client.Fault as fault:
+        raise OpsError(f"{name} could not be started again: {fault.faultString}") from fault
+
+
+def _replan(file: EnvFile, settings: OperatorSettings, old: System, nginx: Nginx, paths: Paths) -> System:
+    """Keep the ports that are in use; check only those that are new."""
+    public = f"{settings.public_host}:{settings.public_port}"
+    ops = f"{LOOPBACK}:{settings.ops_port}"
+    host, _, port = old.public.rpartition(":")
+    if settings.instance_base_port not in (0, old.ports[0]) or settings.public_host != host:
+        raise OpsError(
+            "INSTANCE_BASE_PORT and PUBLIC_HOST can't be changed while the system runs.", hint="Run stop, then start."
+        )
+    if settings.public_port != int(port):
+        require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
+    if ops != old.ops:
+        require_free("OPS_PORT", settings.ops_port)
+    ports = list(range(old.ports[0], old.ports[0] + settings.instance_count))
+    for added in ports[len(old.ports) :]:
+        require_free("INSTANCE_COUNT", added)
+    return replace(
+        old,
+        env_file=str(file.path.resolve()),
+        public=public,
+        ops=ops,
+        ports=ports,
+        nginx=_nginx_command(nginx, paths),
+    )
+
+
+def _await_instance(system: System, paths: Paths, name: str) -> None:
+    url, offset = health_urls(system)[name], _size(paths.log(name))
+    ready = wait_for(
+        lambda: verdicts([url]) == ["healthy"] or starts_of(paths, name) >= GIVE_UP_AFTER_STARTS, HEALTHY_WITHIN_S, 0.15
+    )
+    if not ready or starts_of(paths, name) >= GIVE_UP_AFTER_STARTS:
+        raise OpsError(
+            _obituary(name, paths, offset),
+            hint="The other instances go on as they were. Repair the file, then run restart again.",
+        )
