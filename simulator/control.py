@@ -1,0 +1,215 @@
+"""The control API: play a user, read the ledger, ask for faults. See simulator/README.md."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulator.discord_client import DiscordClient
+from simulator.discord_state import Attachment, Interaction, Message
+from simulator.discord_world import DiscordWorld
+from simulator.wire import bearer
+from simulator.world import World
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+MAX_WAIT_S = 900.0
+
+
+class BadRequest(ValueError):
+    """The control request itself is wrong."""
+
+
+class Control:
+    """The endpoints below `/control`."""
+
+    def __init__(self, world: World, discord: DiscordWorld, client: DiscordClient) -> None:
+        self.world = world
+        self.discord = discord
+        self.client = client
+
+    def routes(self) -> list[Route]:
+        """Return the routes, each behind the control token."""
+        table: list[tuple[str, str, Endpoint]] = [
+            ("GET", "/info", self.info),
+            ("POST", "/interactions", self.interact),
+            ("GET", "/interactions/{id}", self.interaction),
+            ("POST", "/ping", self.ping),
+            ("GET", "/messages", self.messages),
+            ("GET", "/commands", self.commands),
+            ("GET", "/ledger", self.ledger),
+            ("GET", "/stats", self.stats),
+            ("GET", "/faults", self.faults),
+            ("POST", "/faults", self.add_fault),
+            ("DELETE", "/faults", self.clear_faults),
+        ]
+        return [Route(path, self._guarded(endpoint), methods=[method]) for method, path, endpoint in table]
+
+    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+        token = self.world.config.control_token
+
+        async def guarded(request: Request) -> Response:
+            given = request.headers.get("x-control-token") or bearer(request)
+            if token and not hmac.compare_digest(given.encode(), token.encode()):
+                return JSONResponse({"error": "the control token is missing or wrong"}, 401)
+            # A page of another origin can't set this type without asking first, so it can't reach a loopback control.
+            if request.method == "POST" and not request.headers.get("content-type", "").startswith("application/json"):
+                return JSONResponse({"error": "content-type must be application/json"}, 415)
+            try:
+                return await endpoint(request)
+            except (BadRequest, ValueError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+
+        return guarded
+
+    async def info(self, request: Request) -> Response:
+        """GET /info: what an application needs to know."""
+        config = self.world.config
+        return JSONResponse({
+            "public_key": self.discord.public_key, "application_id": config.application_id, "seed": self.world.seed,
+            "default_target": config.default_target, "progress_mark": config.progress_mark,
+        })  # fmt: skip
+
+    async def interact(self, request: Request) -> Response:
+        """POST /interactions: use a command, press a button, submit a form or ask for choices."""
+        body = await _body(request)
+        target = str(body.get("target") or self.world.config.default_target)
+        if not target.startswith(("http://", "https://")):
+            raise BadRequest("target must be the interactions endpoint's URL")
+        made = await self._act(target, body)
+        if wait := body.get("wait_s"):
+            await self._wait(made, float(wait))
+        return JSONResponse(self.show(made))
+
+    async def _act(self, target: str, body: dict[str, Any]) -> Interaction:
+        locale = str(body.get("locale", "ko"))
+        if "again" in body:
+            return await self.client.resend(target, self._find(str(body["again"])), int(body.get("copies", 1)))
+        if "press" in body:
+            source = self._find(str(body.get("of")))
+            return await self.client.press(target, source, str(body["press"]), values=body.get("values"),
+                                           user_id=body.get("user_id"), locale=locale)  # fmt: skip
+        if "submit" in body:
+            return await self.client.submit(target, self._find(str(body.get("of"))), body["submit"], locale=locale)
+        if not body.get("command"):
+            raise BadRequest("one of command, press, submit, again is required")
+        return await self.client.interact(
+            target, str(body["command"]), body.get("options") or {}, user_id=body.get("user_id") or 0, locale=locale,
+            place=str(body.get("place", "guild")), guild_locale=str(body.get("guild_locale", "en-US")),
+            copies=int(body.get("copies", 1)), focused=str(body.get("focused", "")),
+            attachments={name: self._upload(item) for name, item in (body.get("attachments") or {}).items()},
+        )  # fmt: skip
+
+    def _upload(self, item: dict[str, Any]) -> Attachment:
+        data = base64.b64decode(item["data"], validate=True)
+        return Attachment(self.discord.memory.ids.next(), str(item["filename"]), str(item["content_type"]), data)
+
+    async def interaction(self, request: Request) -> Response:
+        """GET /interactions/{id}[?wait_s=30]: what the user sees, on request only once it is final."""
+        found = self._find(request.path_params["id"])
+        if wait := request.query_params.get("wait_s"):
+            await self._wait(found, float(wait))
+        return JSONResponse(self.show(found))
+
+    async def _wait(self, interaction: Interaction, seconds: float) -> None:
+        try:
+            await interaction.final(min(seconds, MAX_WAIT_S))
+        except TimeoutError:
+            return
+
+    async def ping(self, request: Request) -> Response:
+        """POST /ping: a good PING, then a bad signature; both as Discord's portal does."""
+        body = await _body(request)
+        target = str(body.get("target") or self.world.config.default_target)
+        made = await self.client.ping(target)
+        bad = await self.client.probe_bad_signature(target)
+        return JSONResponse({"accepted": made.state == "pong", "bad_signature_status": bad,
+                             "valid": made.state == "pong" and bad == 401})  # fmt: skip
+
+    async def messages(self, request: Request) -> Response:
+        """GET /messages[?limit=50]: the newest interactions and what users see, newest first."""
+        limit = int(request.query_params.get("limit", 50))
+        newest = list(self.discord.memory.interactions.values())[-limit:][::-1]
+        return JSONResponse([self.show(interaction) for interaction in newest])
+
+    async def commands(self, request: Request) -> Response:
+        """GET /commands: every registered command, by scope."""
+        return JSONResponse({scope: list(found.values()) for scope, found in self.discord.commands.items()})
+
+    async def ledger(self, request: Request) -> Response:
+        """GET /ledger[?since=n&limit=1000]: events after number n."""
+        since, limit = (int(request.query_params.get(name, 0)) for name in ("since", "limit"))
+        return JSONResponse(self.world.ledger.since(since, limit or 10_000))
+
+    async def stats(self, request: Request) -> Response:
+        """GET /stats: counts per key and of Discord's side."""
+        states: dict[str, int] = {}
+        for interaction in self.discord.memory.interactions.values():
+            states[interaction.state] = states.get(interaction.state, 0) + 1
+        return JSONResponse({
+            "keys": self.world.keys.stats(), "interactions": states,
+            "invalid_requests": {"now": self.discord.invalid.count, "peak": self.discord.invalid.peak},
+        })  # fmt: skip
+
+    async def faults(self, request: Request) -> Response:
+        """GET /faults: the rules in force."""
+        return JSONResponse([rule.describe() for rule in self.world.faults.rules])
+
+    async def add_fault(self, request: Request) -> Response:
+        """POST /faults: add one rule."""
+        fault = self.world.faults.add(await _body(request))
+        self.world.ledger.add("fault", **{k: v for k, v in fault.describe().items() if v not in ("", None)})
+        return JSONResponse(fault.describe(), 201)
+
+    async def clear_faults(self, request: Request) -> Response:
+        """DELETE /faults: forget them all."""
+        self.world.faults.clear()
+        self.world.ledger.add("faults_cleared")
+        return Response(status_code=204)
+
+    def _find(self, interaction_id: str) -> Interaction:
+        found = self.discord.memory.interactions.get(interaction_id)
+        if found is None:
+            raise BadRequest(f"no interaction {interaction_id}")
+        return found
+
+    def show(self, interaction: Interaction) -> dict[str, Any]:
+        """Return an interaction as JSON values: never its token."""
+        ack = interaction.ack
+        return {
+            "id": interaction.id, "user_id": interaction.user_id, "command": interaction.command,
+            "options": (interaction.payload.get("data") or {}).get("options", []), "state": interaction.state,
+            "final": interaction.is_final, "sent": interaction.sent_wall,
+            "took_ms": round((interaction.final_t - interaction.sent_t) * 1000, 1) if interaction.final_t else None,
+            "ack": {"ms": round(ack.ms, 2), "status": ack.status, "type": ack.type, "ok": ack.ok,
+                    "reason": ack.reason, "served_by": ack.served_by} if ack else None,
+            "message": self._message(interaction.message), "choices": interaction.choices, "modal": interaction.modal,
+            "followups": [self._message(m) for m in interaction.followups if not m.deleted],
+        }  # fmt: skip
+
+    def _message(self, message: Message | None) -> dict[str, Any] | None:
+        if message is None:
+            return None
+        shown = self.discord.render(message)
+        wanted = ("id", "content", "embeds", "components", "attachments")
+        history = [{"wall": e.wall, "content": e.content, "final": e.final, "files": list(e.attachments)}
+                   for e in message.history[-50:]]  # fmt: skip
+        return {**{name: shown[name] for name in wanted}, "thinking": message.thinking,
+                "ephemeral": message.ephemeral, "pings": message.pings, "edits": len(message.history),
+                "history": history}  # fmt: skip
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise BadRequest("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be an object")
+    return body

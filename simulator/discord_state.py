@@ -1,0 +1,233 @@
+"""What Discord remembers: interactions, the messages users see, and the files in them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.ledger import digest
+
+DISCORD_EPOCH_MS = 1_420_070_400_000
+FLAG_EPHEMERAL = 64
+FLAG_LOADING = 128
+
+
+class Snowflakes:
+    """Makes ids that grow with time, as Discord's do: milliseconds since 2015, then a running number."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> str:
+        """Return a new id."""
+        fresh = (int(time.time() * 1000) - DISCORD_EPOCH_MS) << 22
+        self._last = max(self._last + 1, fresh)
+        return str(self._last)
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A file in a message."""
+
+    id: str
+    filename: str
+    content_type: str
+    data: bytes = field(repr=False)
+    description: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the size in bytes."""
+        return len(self.data)
+
+    def brief(self) -> dict[str, Any]:
+        """Return name, type, size and digest, for the ledger."""
+        return {"filename": self.filename, "content_type": self.content_type, "size": self.size,
+                "digest": digest(self.data)}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One state a message was in: when (monotonic and wall seconds), what it said, and whether that was final."""
+
+    t: float
+    wall: float
+    content: str
+    visible: str
+    final: bool
+    deleted: bool = False
+    attachments: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Message:
+    """What a user sees. `thinking` is the notice Discord itself shows between a defer and the first edit."""
+
+    id: str
+    channel_id: str
+    content: str = ""
+    embeds: list[dict[str, Any]] = field(default_factory=list)
+    components: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    flags: int = 0
+    thinking: bool = False
+    deleted: bool = False
+    pings: list[str] = field(default_factory=list)
+    history: list[Edit] = field(default_factory=list)
+    created_wall: float = field(default_factory=time.time)
+    edited_wall: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Say whether there is nothing to see."""
+        return not (self.content or self.embeds or self.components or self.attachments)
+
+    @property
+    def ephemeral(self) -> bool:
+        """Say whether only the invoking user sees it."""
+        return bool(self.flags & FLAG_EPHEMERAL)
+
+    def visible_digest(self) -> str:
+        """Return a digest of all a user can see; equal digests mean no visible change."""
+        files = [(a.filename, digest(a.data)) for a in self.attachments]
+        return digest(repr((self.content, self.embeds, self.components, files, self.deleted)))
+
+
+@dataclass(slots=True)
+class Ack:
+    """One answer to one delivery. `ms` counts from the first byte sent; `ok` means Discord took it."""
+
+    copy: int
+    ms: float
+    status: int | None
+    type: int | None
+    ok: bool
+    reason: str = ""
+    data: dict[str, Any] | None = None
+    served_by: str = ""
+
+
+@dataclass(slots=True)
+class Interaction:
+    """One interaction from the user's act to what the user sees in the end.
+
+    `state`: `sent`, `failed` (the user saw "did not respond"), `deferred`, `answered`, `modal`, `choices`, `pong`.
+    """
+
+    id: str
+    token: str
+    kind: int
+    user_id: str
+    command: str
+    payload: dict[str, Any] = field(repr=False)
+    body: bytes = field(repr=False)
+    channel_id: str = ""
+    user_install_only: bool = False
+    state: str = "sent"
+    sent_t: float = field(default_factory=time.monotonic)
+    sent_wall: float = field(default_factory=time.time)
+    acked_t: float | None = None
+    acks: list[Ack] = field(default_factory=list)
+    original: Message | None = None
+    followups: list[Message] = field(default_factory=list)
+    choices: list[dict[str, Any]] | None = None
+    modal: dict[str, Any] | None = None
+    final_t: float | None = None
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition, repr=False)
+
+    @property
+    def message(self) -> Message | None:
+        """Return the visible original message, or None where there is none (any more)."""
+        return None if self.original is None or self.original.deleted else self.original
+
+    @property
+    def messages(self) -> list[Message]:
+        """Return every message of this interaction that still exists, original first."""
+        candidates = [self.original, *self.followups]
+        return [message for message in candidates if message is not None and not message.deleted]
+
+    @property
+    def ack(self) -> Ack | None:
+        """Return the answer Discord took, else the last one."""
+        taken = next((ack for ack in self.acks if ack.ok), None)
+        return taken or (self.acks[-1] if self.acks else None)
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether the user has an outcome: a final message, a form, choices, or a failure notice."""
+        return self.final_t is not None or self.state in ("failed", "modal", "choices", "pong")
+
+    async def final(self, timeout: float = 30.0) -> Interaction:
+        """Wait until there is a final outcome; `TimeoutError` says what the user sees instead."""
+        try:
+            async with asyncio.timeout(timeout), self.changed:
+                await self.changed.wait_for(lambda: self.is_final)
+        except TimeoutError:
+            shown = self.message.content[:80] if self.message else None
+            raise TimeoutError(
+                f"interaction {self.id} ({self.command}) not final after {timeout} s: {self.state}, {shown!r}"
+            ) from None
+        return self
+
+    async def until_edits(self, count: int, timeout: float = 30.0) -> Interaction:
+        """Wait until the original message has been through at least `count` states."""
+        async with asyncio.timeout(timeout), self.changed:
+            await self.changed.wait_for(lambda: self.original is not None and len(self.original.history) >= count)
+        return self
+
+    async def announce(self) -> None:
+        """Wake up whoever waits for a change."""
+        async with self.changed:
+            self.changed.notify_all()
+
+
+class Memory:
+    """Finds interactions by id and token, messages by id, files by id; forgets the oldest beyond `keep`."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self.ids = Snowflakes()
+        self.interactions: OrderedDict[str, Interaction] = OrderedDict()
+        self._by_token: dict[str, Interaction] = {}
+        self.files: OrderedDict[str, Attachment] = OrderedDict()
+
+    def new_token(self, interaction_id: str) -> str:
+        """Return an interaction token; like the real ones it opens with the interaction's id."""
+        raw = f"interaction:{interaction_id}:{secrets.token_urlsafe(60)}"
+        return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
+
+    def add(self, interaction: Interaction) -> None:
+        """Remember an interaction."""
+        self.interactions[interaction.id] = interaction
+        self._by_token[interaction.token] = interaction
+        while len(self.interactions) > self._keep:
+            _, old = self.interactions.popitem(last=False)
+            self._by_token.pop(old.token, None)
+
+    def by_token(self, token: str) -> Interaction | None:
+        """Return the interaction a token belongs to."""
+        return self._by_token.get(token)
+
+    def keep_file(self, attachment: Attachment) -> Attachment:
+        """Make a file reachable through the CDN path."""
+        self.files[attachment.id] = attachment
+        while len(self.files) > self._keep:
+            self.files.popitem(last=False)
+        return attachment
+
+
+def token_age_s(token: str) -> float | None:
+    """Return the age of a token that has the right form, even if nobody remembers it."""
+    try:
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+        word, snowflake, _ = raw.split(":", 2)
+        if word != "interaction":
+            return None
+        return time.time() - ((int(snowflake) >> 22) + DISCORD_EPOCH_MS) / 1000
+    except ValueError:
+        return None

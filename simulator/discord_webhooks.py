@@ -1,0 +1,231 @@
+"""The webhook endpoints of an interaction token: what an application edits and adds after its first answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulator import discord_errors as codes
+from simulator.discord_errors import DiscordProblem, Faultfinder
+from simulator.discord_faults import faulty_answer
+from simulator.discord_state import FLAG_EPHEMERAL, Interaction, Message, token_age_s
+from simulator.discord_validate import check_message
+from simulator.discord_world import DiscordWorld
+from simulator.ledger import digest
+from simulator.multipart import MultipartError, Part, media_type, parse_multipart
+from simulator.wire import Dropped
+
+USER_AGENT = re.compile(r"DiscordBot \(https?://[^,\s]+, [^)]+\)")
+FORM_OVERHEAD = 64 * 1024
+
+
+@dataclass(slots=True)
+class Call:
+    """One webhook call while it is being judged."""
+
+    request: Request
+    path_kind: str
+    interaction: Interaction | None = None
+    message: Message | None = None
+    content: str = ""
+    files: list[Part] = field(default_factory=list)
+
+
+class Webhooks:
+    """The endpoints below `/webhooks/{application}/{token}`."""
+
+    def __init__(self, discord: DiscordWorld) -> None:
+        self.discord = discord
+        self.config = discord.world.config
+
+    def routes(self) -> list[Route]:
+        """Return the routes, relative to the API's base."""
+        base = "/webhooks/{app_id}/{token}"
+        return [
+            Route(base, self.execute, methods=["POST"]),
+            Route(f"{base}/messages/{{message_id}}", self.one_message, methods=["GET", "PATCH", "DELETE"]),
+        ]
+
+    async def execute(self, request: Request) -> Response:
+        """POST a follow-up."""
+        return await self._judged(Call(request, "followup"))
+
+    async def one_message(self, request: Request) -> Response:
+        """GET, PATCH or DELETE one message, `@original` or by id."""
+        kind = "original" if request.path_params["message_id"] == "@original" else "message"
+        return await self._judged(Call(request, kind))
+
+    async def _judged(self, call: Call) -> Response:
+        token = call.request.path_params["token"]
+        call.interaction = self.discord.memory.by_token(token)
+        since_ack = self._since_ack(call.interaction)
+        route = f"webhook {call.request.method} {call.path_kind}"
+        fault = self.discord.world.faults.draw("discord", route, since_ack_s=since_ack)
+        started = time.monotonic()
+        response = self.discord.invalid.ban()
+        if response is None and fault is not None:
+            response = await faulty_answer(self.discord.world, fault, call.request)
+        if response is None:
+            response = await self._answer(call, token)
+        self.discord.invalid.note(response)
+        self._record(call, response, started, fault.kind if fault else None)
+        return Dropped() if fault is not None and fault.kind == "done_then_drop" else response
+
+    async def _answer(self, call: Call, token: str) -> Response:
+        verdict = self.discord.limits.take(token)
+        if verdict.retry_after:
+            return verdict.response()
+        try:
+            response = await self._perform(call)
+        except DiscordProblem as problem:
+            response = problem.response()
+        response.headers.update(verdict.headers)
+        return response
+
+    async def _perform(self, call: Call) -> Response:
+        request = call.request
+        if self.config.require_user_agent and not USER_AGENT.match(request.headers.get("user-agent", "")):
+            raise DiscordProblem(403, codes.BLOCKED_BY_CLOUDFLARE)
+        if request.path_params["app_id"] != self.config.application_id:
+            raise DiscordProblem(404, codes.UNKNOWN_WEBHOOK)
+        interaction = self._usable(call.interaction, request.path_params["token"])
+        if request.method == "POST":
+            return await self._post(call, interaction)
+        call.message = self._find(interaction, request.path_params["message_id"])
+        if request.method == "GET":
+            return JSONResponse(self.discord.render(call.message))
+        if request.method == "DELETE":
+            await self.discord.delete(interaction, call.message)
+            return Response(status_code=204)
+        body = await self._body(call, editing=True)
+        await self.discord.write(interaction, call.message, body, call.files, new=False)
+        return JSONResponse(self.discord.render(call.message))
+
+    async def _post(self, call: Call, interaction: Interaction) -> Response:
+        body = await self._body(call, editing=False)
+        original = interaction.original
+        if original is not None and original.thinking and not original.deleted:
+            # Documented as deprecated: the first follow-up after a defer edits the deferred message.
+            call.message = original
+            await self.discord.write(interaction, original, body, call.files, new=False)
+            return JSONResponse(self.discord.render(original))
+        if interaction.user_install_only and len(interaction.followups) >= self.config.max_user_install_followups:
+            raise DiscordProblem(400, codes.MAX_FOLLOWUPS)
+        flags = int(body.get("flags") or 0) & FLAG_EPHEMERAL
+        call.message = self.discord.new_message(interaction, flags=flags)
+        await self.discord.write(interaction, call.message, body, call.files, new=True)
+        interaction.followups.append(call.message)
+        return JSONResponse(self.discord.render(call.message))
+
+    def _usable(self, interaction: Interaction | None, token: str) -> Interaction:
+        """Return the interaction if its token works now."""
+        if interaction is None:
+            age = token_age_s(token)
+            expired = age is not None and age >= self.config.token_lifetime_s
+            raise DiscordProblem(*((401, codes.INVALID_WEBHOOK_TOKEN) if expired or age is None
+                                   else (404, codes.UNKNOWN_WEBHOOK)))  # fmt: skip
+        if time.monotonic() - interaction.sent_t >= self.config.token_lifetime_s:
+            raise DiscordProblem(401, codes.INVALID_WEBHOOK_TOKEN)
+        since_ack = self._since_ack(interaction)
+        # Before Discord has taken in the first answer, the webhook does not exist yet (discord-api-docs#7220).
+        if since_ack is None or since_ack < self.config.race_s or interaction.state == "failed":
+            raise DiscordProblem(404, codes.UNKNOWN_WEBHOOK)
+        return interaction
+
+    def _find(self, interaction: Interaction, message_id: str) -> Message:
+        candidates = [interaction.original] if message_id == "@original" else [interaction.original,
+                                                                               *interaction.followups]  # fmt: skip
+        for message in candidates:
+            if message is not None and not message.deleted and message_id in ("@original", message.id):
+                return message
+        raise DiscordProblem(404, codes.UNKNOWN_MESSAGE)
+
+    @staticmethod
+    def _since_ack(interaction: Interaction | None) -> float | None:
+        if interaction is None or interaction.acked_t is None:
+            return None
+        return time.monotonic() - interaction.acked_t
+
+    async def _body(self, call: Call, *, editing: bool) -> dict[str, Any]:
+        """Read and validate the request's body."""
+        request = call.request
+        allowed = self.config.attachment_size_limit * 10 + FORM_OVERHEAD
+        if int(request.headers.get("content-length") or 0) > allowed:
+            raise DiscordProblem(413, codes.REQUEST_TOO_LARGE)
+        raw = await request.body()
+        body = _decode(request.headers.get("content-type", ""), raw, call)
+        if any(len(part.data) > self.config.attachment_size_limit for part in call.files):
+            raise DiscordProblem(413, codes.REQUEST_TOO_LARGE)
+        if not isinstance(body, dict):
+            raise DiscordProblem(400, codes.INVALID_JSON)
+        call.content = str(body.get("content") or "")
+        faults = Faultfinder()
+        indexes = [part.name[6:-1] for part in call.files]
+        check_message(body, faults, editing=editing, files=indexes)
+        faults.check()
+        if not editing and not any(body.get(k) for k in ("content", "embeds", "components", "poll")) and not call.files:
+            raise DiscordProblem(400, codes.EMPTY_MESSAGE)
+        return body
+
+    def _record(self, call: Call, response: Response, started: float, fault: str | None) -> None:
+        interaction, message = call.interaction, call.message
+        ok = response.status_code < 300
+        visible = ok and message is not None and call.request.method != "GET"
+        self.discord.world.ledger.add(
+            "webhook",
+            interaction=interaction.id if interaction else None,
+            method=call.request.method, path=call.path_kind, status=response.status_code, ok=ok, fault=fault,
+            code=_error_code(response), ms=round((time.monotonic() - started) * 1000, 2),
+            age_s=round(time.monotonic() - interaction.sent_t, 3) if interaction else None,
+            digest=digest(call.content) if call.content else None, head=call.content[:80] or None,
+            files=[{"filename": p.filename, "size": len(p.data)} for p in call.files] or None,
+            message=message.id if message else None,
+            visible=message.visible_digest() if visible and message else None,
+            final=message.history[-1].final if visible and message and message.history else None,
+            deleted=True if visible and message and message.deleted else None,
+            pings=message.pings or None if visible and message else None,
+        )  # fmt: skip
+
+
+def _decode(content_type: str, raw: bytes, call: Call) -> Any:
+    kind = media_type(content_type)
+    if kind == "application/json":
+        return _json(raw)
+    if kind != "multipart/form-data":
+        message = f"Expected Content-Type to be one of application/json, multipart/form-data, got {kind!r}"
+        errors = {"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": message}]}
+        raise DiscordProblem(400, codes.INVALID_FORM_BODY, errors)
+    try:
+        parts = parse_multipart(content_type, raw)
+    except MultipartError as error:
+        raise DiscordProblem(400, codes.INVALID_FORM_BODY, message=str(error)) from error
+    call.files = [part for part in parts if re.fullmatch(r"files\[\d\]", part.name)]
+    body: Any = next((_json(part.data) for part in parts if part.name == "payload_json"), {})
+    unknown = [p.name for p in parts if p.name != "payload_json" and p not in call.files]
+    if unknown or any(part.filename is None for part in call.files):
+        faults = Faultfinder()
+        for name in unknown or ["files"]:
+            faults.add(name, "FORM_FIELD_UNEXPECTED", "Only payload_json and files[0..9] with a filename are expected.")
+        faults.check()
+    return body
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise DiscordProblem(400, codes.INVALID_JSON) from error
+
+
+def _error_code(response: Response) -> int | None:
+    if response.status_code < 400 or response.media_type != "application/json":
+        return None
+    code = json.loads(bytes(response.body)).get("code")
+    return int(code) if code is not None else None
