@@ -8,7 +8,7 @@ event loop; `warm` lets an instance do that in the background after it has start
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,8 +59,10 @@ class OpenAIChat:
 
     async def warm(self) -> None:
         """Load the SDK, in a thread, if that has not happened yet; calling it is never required."""
+        self._wire.check_key()
         if self._client is None:
-            self._client = await asyncio.to_thread(self._load)
+            with self._wire.own_errors():
+                self._client = await asyncio.to_thread(self._load)
 
     def _load(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
@@ -78,7 +80,7 @@ class OpenAIChat:
         _ = client.chat.completions  # loads the other half of the SDK's modules, still in this thread
         return client
 
-    async def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[ChatChunk]:
+    async def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[ChatChunk, None]:
         """Yield the answer as it grows; see `ChatProvider.stream`.
 
         The deadline is armed around each wait instead of around the whole loop: while the caller works on a chunk,
@@ -110,7 +112,6 @@ class OpenAIChat:
                 transcript.take(frame)
 
     async def _open(self, request: ChatRequest, timeout_s: float) -> _Stream:
-        self._wire.check_key()
         await self.warm()
         assert self._client is not None
         messages: list[ChatCompletionMessageParam] = []
