@@ -165,6 +165,7 @@ def restart(native_mode: NativeOption = False, env_file: EnvFileOption = None) -
             arguments = ["up", "-d", "--build", "--wait", "--no-deps", "--force-recreate", f"instance-{number}"]
             if docker.compose(file.path, arguments) != 0:
                 raise OpsError(f"instance-{number} did not get healthy.", hint="See: ./deploy-multi.sh logs")
+            docker.compose(file.path, ["kill", "-s", "HUP", "nginx"])  # it looks their addresses up again
         raise typer.Exit(docker.compose(file.path, ["up", "-d", "--wait"]))
     system = native.running(paths)
     if system is None:

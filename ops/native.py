@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,8 +113,15 @@ def health_urls(system: System) -> dict[str, str]:
 
 
 def _await_health(system: System, paths: Paths, supervisor: Supervisor, offsets: Mapping[str, int]) -> None:
+    _await(system.instances, system, paths, offsets)
+    supervisor.start("nginx")
+    _await(["nginx"], system, paths, offsets)
+
+
+def _await(names: Iterable[str], system: System, paths: Paths, offsets: Mapping[str, int]) -> None:
+    """Wait until all of them are healthy; raise `OpsError` with the ends of their logs if one does not get there."""
     urls = health_urls(system)
-    sick = list(urls)
+    sick = list(names)
 
     def settled() -> bool:
         answers = verdicts([urls[name] for name in sick])
@@ -123,13 +130,8 @@ def _await_health(system: System, paths: Paths, supervisor: Supervisor, offsets:
 
     wait_for(settled, HEALTHY_WITHIN_S, pause=0.15)
     if sick:
-        raise OpsError("\n".join(_obituary(name, paths, offsets.get(name, 0)) for name in _culprits(sick, paths)))
-
-
-def _culprits(sick: list[str], paths: Paths) -> list[str]:
-    """Leave out those that only wait for another, such as nginx without a healthy instance."""
-    crashed = [name for name in sick if starts_of(paths, name) >= GIVE_UP_AFTER_STARTS]
-    return crashed or [name for name in sick if name != "nginx"] or sick
+        crashed = [name for name in sick if starts_of(paths, name) >= GIVE_UP_AFTER_STARTS]
+        raise OpsError("\n".join(_obituary(name, paths, offsets.get(name, 0)) for name in crashed or sick))
 
 
 def _obituary(name: str, paths: Paths, offset: int) -> str:
@@ -178,6 +180,7 @@ def restart(file: EnvFile, settings: OperatorSettings, old: System, say: Say) ->
     for name in removed:
         say(f"{name} is no longer wanted ...")
         supervisor.remove(name)
+        (paths.starts / name).unlink(missing_ok=True)
     if not wait_for(lambda: verdicts([health_urls(system)["nginx"]]) == ["healthy"], 10):
         raise OpsError(_obituary("nginx", paths, 0))
     return system
@@ -217,12 +220,8 @@ def _replan(file: EnvFile, settings: OperatorSettings, old: System, nginx: Nginx
 
 
 def _await_instance(system: System, paths: Paths, name: str) -> None:
-    url, offset = health_urls(system)[name], _size(paths.log(name))
-    ready = wait_for(
-        lambda: verdicts([url]) == ["healthy"] or starts_of(paths, name) >= GIVE_UP_AFTER_STARTS, HEALTHY_WITHIN_S, 0.15
-    )
-    if not ready or starts_of(paths, name) >= GIVE_UP_AFTER_STARTS:
-        raise OpsError(
-            _obituary(name, paths, offset),
-            hint="The other instances go on as they were. Repair the file, then run restart again.",
-        )
+    try:
+        _await([name], system, paths, {name: _size(paths.log(name))})
+    except OpsError as error:
+        error.hint = "The other instances go on as they were. Repair the file, then run restart again."
+        raise

@@ -53,7 +53,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 _PROGRAM = """
 [program:{name}]
 command=%(ENV_QUARTET_PYTHON)s -m ops supervised {name}
-autostart=true
+autostart={autostart}
 autorestart=true
 startsecs=0
 stopsignal={signal}
@@ -74,8 +74,9 @@ def configuration(system: System) -> str:
     for name in system.programs:
         # nginx leaves with QUIT after its present requests; an open dashboard stream must not hold it for long.
         signal, wait = ("QUIT", 5) if name == "nginx" else ("TERM", STOP_WAIT_S)
+        autostart = "false" if name == "nginx" else "true"  # it is started once there is somebody to send to
         priority = {"simulator": 100, "nginx": 900}.get(name, 500)
-        parts.append(_PROGRAM.format(name=name, signal=signal, wait=wait, priority=priority))
+        parts.append(_PROGRAM.format(name=name, autostart=autostart, signal=signal, wait=wait, priority=priority))
     return "".join(parts)
 
 

@@ -133,7 +133,7 @@ def socket_path(paths: Paths) -> Path:
 @contextmanager
 def only_one(paths: Paths) -> Iterator[None]:
     """Let one start, stop or restart work on a system at a time; a second one waits."""
-    paths.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.data_dir.mkdir(parents=True, exist_ok=True)
     with (paths.data_dir / ".ops.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
