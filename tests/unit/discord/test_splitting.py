@@ -122,9 +122,25 @@ def test_a_cut_code_block_is_closed_and_reopened_with_its_language() -> None:
 def test_no_empty_code_block_is_left_at_a_cut() -> None:
     """A cut next to a fence moves it, or drops it, rather than showing an empty block."""
     for length in range(60, 150):
-        for text in (f"{'a' * length}\n```py\n{'b' * 100}\n```", f"```py\n{'a' * length}\n```\n{'b' * 100}"):
-            for part in split(text, LIMIT_MIN):
-                assert not re.search(r"```(py)?\s*\n```", part), part
+        before, after = f"{'a' * length}\n```py\n{'b' * 100}\n```", f"```py\n{'a' * length}\n     `````  \n{'b' * 100}"
+        for part in [*split(before, LIMIT_MIN), *split(after, LIMIT_MIN)]:
+            assert not re.search(r"```(py)?\s*\n\s*```", part), part
+
+
+def test_a_code_block_is_closed_within_the_limit() -> None:
+    """Wherever in a line the limit falls, there is room for the closing fence."""
+    for limit in range(LIMIT_MIN, LIMIT_MIN + 12):
+        parts = split("```py\n" + "x = 12345\n" * 50 + "```", limit)
+        assert all(utf16_length(part) <= limit and part.endswith("\n```") for part in parts)
+        assert all(set(part.split("\n")) == {"```py", "x = 12345", "```"} for part in parts)
+
+
+def test_a_text_without_spaces_is_cut_between_characters() -> None:
+    """A message of family emoji never ends in half a family."""
+    family = "👩\u200d👩\u200d👧"
+    parts = split(family * 300)
+    assert len(parts) == 2
+    assert all(part.replace(family, "") == "" for part in parts)
 
 
 def test_a_code_block_the_model_left_open_is_closed() -> None:
