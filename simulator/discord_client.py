@@ -15,6 +15,7 @@ from simulator import discord_payloads as payloads
 from simulator.discord_ack import RESPONSE_NAMES, parse_ack
 from simulator.discord_errors import DiscordProblem
 from simulator.discord_state import FLAG_EPHEMERAL, Ack, Attachment, Interaction, Message
+from simulator.discord_use import check_use
 from simulator.discord_world import DiscordWorld
 from simulator.ledger import digest
 
@@ -42,6 +43,8 @@ class DiscordClient:
         """
         kind = payloads.AUTOCOMPLETE if focused else payloads.COMMAND
         registered = self._registered(command)
+        if registered:
+            check_use(registered, options or {}, set(attachments or {}), partial=bool(focused))
         known = {option["name"]: option for option in registered.get("options", [])}
         listed = payloads.options_list(options or {}, known, focused)
         resolved: dict[str, Any] = {}
@@ -196,7 +199,7 @@ class DiscordClient:
                    kind=interaction.kind, copy=copy, prompts=_prompt_digests(interaction.payload))  # fmt: skip
         ack = await self._post(target, interaction, copy, started)
         interaction.acks.append(ack)
-        message = await self._take(interaction, ack, source) if ack.ok else None
+        message = await self._take_or_refuse(interaction, ack, source) if ack.ok else None
         if not ack.ok and interaction.acked_t is None and interaction.state == "sent":
             interaction.state = "failed"
         ledger.add(
@@ -225,6 +228,13 @@ class DiscordClient:
         except DiscordProblem as problem:
             return Ack(copy, _ms(started), status, None, False, _why(problem), served_by=served_by)
         return Ack(copy, _ms(started), status, kind, True, data=data, served_by=served_by)
+
+    async def _take_or_refuse(self, interaction: Interaction, ack: Ack, source: Message | None) -> Message | None:
+        try:
+            return await self._take(interaction, ack, source)
+        except DiscordProblem as problem:
+            ack.ok, ack.reason = False, _why(problem)
+            return None
 
     async def _take(self, interaction: Interaction, ack: Ack, source: Message | None) -> Message | None:
         """Let the first accepted answer have its effect; later copies only leave their trace in the ledger."""
@@ -255,6 +265,7 @@ class DiscordClient:
             return None
         extra = self.discord.new_message(interaction)
         await self.discord.write(interaction, extra, ack.data or {}, [], new=True)
+        interaction.followups.append(extra)
         return extra
 
 

@@ -11,7 +11,7 @@ from simulator import discord_errors as codes
 from simulator.discord_errors import DiscordProblem
 from simulator.discord_limits import Verdict
 from simulator.faults import Fault
-from simulator.wire import CutBody, Dripping, Dropped, endless
+from simulator.wire import CutBody, Dripping, Dropped, endless, hang
 from simulator.world import World
 
 PROBLEMS = {
@@ -49,8 +49,7 @@ async def _wire_fault(world: World, fault: Fault, request: Request) -> Response 
     if fault.kind == "garbage":
         return Response("<html>upstream error</html>", 502, media_type="text/html")
     if fault.kind == "hang":
-        await request.body()
-        await world.sleep(fault.seconds)
+        await hang(world, request, fault.seconds)
         return Response(json.dumps({"message": "timeout", "code": 0}), 504, media_type="application/json")
     if fault.kind == "slow":
         await world.sleep(fault.seconds)

@@ -176,22 +176,37 @@ class Webhooks:
 
     def _record(self, call: Call, response: Response, started: float, fault: str | None) -> None:
         interaction, message = call.interaction, call.message
+        now = time.monotonic()
         ok = response.status_code < 300
-        visible = ok and message is not None and call.request.method != "GET"
+        seen = self._seen(message) if ok and message is not None and call.request.method != "GET" else {}
         self.discord.world.ledger.add(
             "webhook",
             interaction=interaction.id if interaction else None,
-            method=call.request.method, path=call.path_kind, status=response.status_code, ok=ok, fault=fault,
-            code=_error_code(response), ms=round((time.monotonic() - started) * 1000, 2),
-            age_s=round(time.monotonic() - interaction.sent_t, 3) if interaction else None,
-            digest=digest(call.content) if call.content else None, head=call.content[:80] or None,
+            method=call.request.method,
+            path=call.path_kind,
+            status=response.status_code,
+            ok=ok,
+            fault=fault,
+            code=_error_field(response, "code"),
+            retry_after=_error_field(response, "retry_after") if response.status_code == 429 else None,
+            ms=round((now - started) * 1000, 2),
+            age_s=round(now - interaction.sent_t, 3) if interaction else None,
+            digest=digest(call.content) if call.content else None,
+            head=call.content[:80] or None,
             files=[{"filename": p.filename, "size": len(p.data)} for p in call.files] or None,
-            message=message.id if message else None,
-            visible=message.visible_digest() if visible and message else None,
-            final=message.history[-1].final if visible and message and message.history else None,
-            deleted=True if visible and message and message.deleted else None,
-            pings=message.pings or None if visible and message else None,
-        )  # fmt: skip
+            **seen,
+        )
+
+    @staticmethod
+    def _seen(message: Message) -> dict[str, Any]:
+        """Return what the call left for the user to see."""
+        return {
+            "message": message.id,
+            "visible": message.visible_digest(),
+            "final": message.history[-1].final,
+            "deleted": message.deleted or None,
+            "pings": message.pings or None,
+        }
 
 
 def _decode(content_type: str, raw: bytes, call: Call) -> Any:
@@ -224,8 +239,7 @@ def _json(raw: bytes) -> Any:
         raise DiscordProblem(400, codes.INVALID_JSON) from error
 
 
-def _error_code(response: Response) -> int | None:
-    if response.status_code < 400 or response.media_type != "application/json":
+def _error_field(response: Response, name: str) -> Any:
+    if response.status_code < 400 or not isinstance(response, JSONResponse):
         return None
-    code = json.loads(bytes(response.body)).get("code")
-    return int(code) if code is not None else None
+    return json.loads(bytes(response.body)).get(name)

@@ -17,7 +17,8 @@ DAY_S = 86_400.0
 
 @dataclass(slots=True)
 class KeyState:
-    """One key at one provider. `admitted` holds the start times of calls that were let through, oldest first."""
+    """One key at one provider. `admitted` holds the start times of a day's calls that were let through,
+    oldest first, `minute` those of the last minute."""
 
     provider: str
     label: str
@@ -31,6 +32,7 @@ class KeyState:
     peak_in_flight: int = 0
     max_per_minute: int = 0
     admitted: deque[float] = field(default_factory=deque)
+    minute: deque[float] = field(default_factory=deque)
 
     def over_limit(self, now: float) -> tuple[str, float] | None:
         """Say which limit this call would break and how many seconds until it would not, or None."""
@@ -50,16 +52,14 @@ class KeyState:
     def admit(self, now: float) -> None:
         """Count a call that starts now."""
         self.admitted.append(now)
+        self.minute.append(now)
         self.max_per_minute = max(self.max_per_minute, self.in_last_minute(now))
 
     def in_last_minute(self, now: float) -> int:
         """Return how many calls were let through in the minute before `now`."""
-        count = 0
-        for start in reversed(self.admitted):
-            if start <= now - MINUTE_S:
-                break
-            count += 1
-        return count
+        while self.minute and self.minute[0] <= now - MINUTE_S:
+            self.minute.popleft()
+        return len(self.minute)
 
     def stats(self) -> dict[str, Any]:
         """Return the counts as JSON values."""

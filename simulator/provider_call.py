@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from simulator.faults import Fault
 from simulator.keys import KeyState
 from simulator.ledger import digest
-from simulator.wire import CutBody, Dripping, Dropped, bearer, endless
+from simulator.wire import CutBody, Dripping, Dropped, bearer, endless, hang
 from simulator.world import World
 
 WIRE_BEFORE = frozenset({"500", "503", "hang", "reset", "huge", "garbage"})
@@ -121,7 +121,7 @@ async def early_fault(call: ProviderCall) -> Response | None:
         return None
     call.outcome = f"fault_{fault.kind}"
     if fault.kind == "hang":
-        await call.world.sleep(fault.seconds)
+        await hang(call.world, call.request, fault.seconds)
         return Response("upstream timed out", 504, media_type="text/plain")
     if fault.kind == "huge":
         return StreamingResponse(endless(fault.bytes, b'{"choices":"'), media_type="application/json")

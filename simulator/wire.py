@@ -80,6 +80,23 @@ class Dripping(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def hang(world: World, request: Request, seconds: float) -> None:
+    """Do nothing for `seconds`, or until the caller has given up."""
+    await request.body()
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    waits = {asyncio.ensure_future(gone()), asyncio.ensure_future(world.sleep(seconds))}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
 async def endless(size: int, head: bytes = b"") -> AsyncIterator[bytes]:
     """Yield `head` and then filler up to `size` bytes."""
     yield head

@@ -21,12 +21,14 @@ class World:
         self.seed = config.seed if config.seed is not None else random.SystemRandom().randrange(2**32)
         self.rng = random.Random(self.seed)
         self.ledger = Ledger(ledger_path)
+        self.ledger.add(
+            "start", seed=self.seed, ack_limit_s=config.ack_limit_s, token_lifetime_s=config.token_lifetime_s
+        )
         self.faults = FaultBook(random.Random(self.seed + 1))
         self.keys = KeyRing(config, self.ledger)
         self.closing = asyncio.Event()
         for fault in config.faults:
             self.faults.add(fault)
-        self.ledger.add("start", seed=self.seed)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the simulator lives."""
