@@ -24,7 +24,8 @@ from ops.system import Paths, only_one
 DEFAULT_ENV_FILE = ".env.multi"
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-out = Console(highlight=False, soft_wrap=True)
+# A file or a pipe has no width; a table must not be cut to 80 columns for it.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 app = typer.Typer(
     name="deploy-multi.sh",
@@ -239,6 +240,16 @@ def register(
     arguments += ["--dry-run"] if dry_run else []
     script = ROOT / "scripts" / "register_commands.py"
     raise typer.Exit(subprocess.run([sys.executable, str(script), *arguments], cwd=ROOT, check=False).returncode)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the tour; 0 only if every answer was right.")] = False,
+) -> None:
+    """Run everything against a simulated Discord and simulated providers, without any key, and play all commands."""
+    from ops.demo import run_demo
+
+    raise typer.Exit(run_demo(once=once, out=out, say=_say))
 
 
 @app.command(context_settings=PASS_ON)

@@ -78,6 +78,16 @@ def read_env_file(path: Path) -> EnvFile:
     return EnvFile(path, values, faults)
 
 
+def format_line(name: str, value: str) -> str:
+    """Write one variable so that `read_env_file` and Docker Compose both read the same value back."""
+    if re.fullmatch(r"[\w./:@,+-]*", value):
+        return f"{name}={value}"
+    if "'" not in value and "\n" not in value:
+        return f"{name}='{value}'"
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'{name}="{quoted}"'
+
+
 def _parse_line(line: str) -> tuple[str, str] | None:
     line = line.strip()
     if not line or line.startswith("#"):

@@ -29,13 +29,16 @@ def running(paths: Paths) -> System | None:
     return system if system and Supervisor(system.socket).answers() else None
 
 
-def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: list[str] | None = None) -> System:
-    """Start everything and return once all of it is healthy. Raises `OpsError`, with nothing left running, if not."""
+def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[str, list[str]] = ("", [])) -> System:
+    """Start everything and return once all of it is healthy. Raises `OpsError`, with nothing left running, if not.
+
+    `simulator` is its URL and command, in a demo.
+    """
     paths = Paths(file.data_dir)
     nginx = ensure_nginx()
     _clear_leftovers(paths, say)
     system = _plan(file, settings, nginx, paths, say)
-    system.simulator = simulator or []
+    system.simulator_url, system.simulator = simulator
     try:
         paths.make()
     except OSError as error:
@@ -107,13 +110,15 @@ def _write(system: System, paths: Paths, nginx: Nginx) -> None:
 
 
 def health_urls(system: System) -> dict[str, str]:
-    """Where each program tells how it is; the simulator has its own page instead."""
+    """Where each program tells how it is."""
     urls = {name: f"http://{LOOPBACK}:{port}/health" for name, port in zip(system.instances, system.ports, strict=True)}
+    if system.simulator:
+        urls["simulator"] = f"{system.simulator_url}/"
     return {**urls, "nginx": f"{system.public_url}/health"}
 
 
 def _await_health(system: System, paths: Paths, supervisor: Supervisor, offsets: Mapping[str, int]) -> None:
-    _await(system.instances, system, paths, offsets)
+    _await([name for name in system.programs if name != "nginx"], system, paths, offsets)
     supervisor.start("nginx")
     _await(["nginx"], system, paths, offsets)
 

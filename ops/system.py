@@ -71,6 +71,7 @@ class System:
     socket: str
     nginx: list[str]  # the command
     simulator: list[str] = field(default_factory=list)  # the command, in a demo
+    simulator_url: str = ""
 
     @property
     def instances(self) -> list[str]:

@@ -1,0 +1,138 @@
+"""`deploy-multi.sh demo`: the whole system against the simulator, a tour through all commands, then an open house."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from ops import native
+from ops.demo_stage import Stage, build_stage
+from ops.envfile import ROOT
+from ops.failures import Exit, OpsError
+from ops.shutdown import Say, stop
+from ops.status import addresses
+from ops.system import Paths, System, only_one
+from ops.tour import Tour, Visit
+
+COMMANDS = 7
+
+
+def run_demo(*, once: bool, out: Console, say: Say) -> int:
+    """Start, play, and with `once` end; otherwise stay until Ctrl-C. Nothing is left behind either way."""
+    data_dir = Path(tempfile.mkdtemp(prefix="quartet-demo-")) if once else ROOT / "data" / "demo"
+    paths = Paths(data_dir.resolve())
+    if native.running(paths):
+        raise OpsError(
+            "A demo runs already.", hint=f"To end it: ./deploy-multi.sh stop --env-file {data_dir}/.env.multi"
+        )
+    with _asked_to_end() as asked:
+        try:
+            with only_one(paths):
+                stop(paths, lambda _: None)  # a demo that was killed may have left something
+                stage = build_stage(paths.data_dir)
+                system = native.start(stage.file, stage.settings, say, (stage.simulator_url, stage.simulator_command))
+            right = _register(stage, say) and _play(stage, system, out, say)
+            if not once:
+                _stay(stage, system, out, asked)
+        finally:
+            asked.set()  # from here on Ctrl-C changes nothing any more
+            say("Stopping ...")
+            stop(paths, lambda _: None)
+            shutil.rmtree(data_dir, ignore_errors=True)
+    return Exit.OK if right else Exit.FAILED
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into a KeyboardInterrupt, so that everything is cleared away."""
+    asked = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not asked.is_set():  # a second Ctrl-C must not interrupt the clearing away
+            asked.set()
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _register(stage: Stage, say: Say) -> bool:
+    """Register the commands with the simulated Discord, as an operator does with the real one."""
+    script = [sys.executable, str(ROOT / "scripts" / "register_commands.py"), "--env-file", str(stage.file.path)]
+    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        say(f"The commands could not be registered:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def _play(stage: Stage, system: System, out: Console, say: Say) -> bool:
+    say(f"Playing all {COMMANDS} commands for a user of each instance ...")
+    tour = Tour(
+        stage.simulator_url,
+        stage.control_token,
+        addresses(system)["interactions"],
+        [f"http://127.0.0.1:{port}" for port in system.ports],
+    )
+    visits = tour.play(lambda visit: say(f"  /{visit.command} for {visit.user.id}: {_verdict(visit)}"))
+    out.print(_table(visits))
+    wrong = [visit for visit in visits if visit.problems]
+    for visit in wrong:
+        out.print(f"/{visit.command} for {visit.user.id}: {'; '.join(visit.problems)}", style="red", markup=False)
+    complete = len(visits) == COMMANDS * len(system.ports)
+    out.print(
+        f"{len(visits) - len(wrong)} of {len(visits)} answers are right.",
+        style="red" if wrong else "green",
+        markup=False,
+    )
+    return complete and not wrong
+
+
+def _verdict(visit: Visit) -> str:
+    return "; ".join(visit.problems) or (f"right, after {visit.answer_s:.2f} s" if visit.answer_s else "right")
+
+
+def _table(visits: Sequence[Visit]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("command", "user", "where", "home", "served by", "key set", "ack", "answer after", "", "answer"):
+        right = heading in ("ack", "answer after")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    for visit in visits:
+        table.add_row(
+            f"/{visit.command}",
+            str(visit.user.id),
+            f"{visit.user.place}, {visit.user.locale[:2]}",
+            str(visit.user.home),
+            str(visit.served_by or "-"),
+            visit.key_set or "-",
+            f"{visit.ack_ms:.0f} ms" if visit.ack_ms is not None else "-",
+            f"{visit.answer_s:.2f} s" if visit.answer_s is not None else "-",
+            "[red]✗[/]" if visit.problems else "[green]✓[/]",
+            visit.answer[:44].replace("[", r"\["),
+        )
+    return table
+
+
+def _stay(stage: Stage, system: System, out: Console, asked: threading.Event) -> None:
+    out.print(f"\nPlay yourself:  {stage.page}", markup=False)
+    for name, url in addresses(system).items():
+        out.print(f"{name.capitalize() + ':':<16}{url}", markup=False)
+    out.print("Ctrl-C ends the demo.")
+    try:
+        asked.wait()
+    except KeyboardInterrupt:
+        return
