@@ -56,7 +56,11 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job under lease. `fence` grows with each lease; every change names it and fails if it is no longer current."""
+    """A job under lease. `fence` grows with each lease; every change names it and fails if it is no longer current.
+
+    `checkpoint` and `result` are what an earlier run left: facts about costly steps, and a finished answer that was not
+    delivered yet.
+    """
 
     id: str
     kind: str
@@ -69,6 +73,7 @@ class Job:
     attempts: int
     because: ServedBecause
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
+    result: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

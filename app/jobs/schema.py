@@ -20,6 +20,8 @@ MIGRATIONS = (
         attempts INTEGER NOT NULL DEFAULT 0,
         lease_until REAL,
         checkpoint TEXT,
+        pinned INTEGER,
+        result BLOB,
         outcome TEXT NOT NULL DEFAULT '',
         provider TEXT NOT NULL DEFAULT '',
         error TEXT NOT NULL DEFAULT '',

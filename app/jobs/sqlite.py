@@ -19,7 +19,9 @@ _PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?)"
 _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
-_JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint"
+_JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
+
+_UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
 Row = tuple[Any, ...]
 
@@ -48,8 +50,8 @@ class SqliteJobStore:
 
     async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
         def write(connection: sqlite3.Connection) -> Job | None:
-            select = f"SELECT seq, home FROM jobs WHERE id=? AND state='{WAITING}'"
-            found = connection.execute(select, (job_id,)).fetchone()
+            select = f"SELECT seq, home FROM jobs WHERE id=? AND {_UNSERVED}"
+            found = connection.execute(select, (job_id, now)).fetchone()
             if found is None:
                 return None
             because = ServedBecause.HOME if found[1] == owner else ServedBecause.HOME_BUSY
@@ -57,12 +59,11 @@ class SqliteJobStore:
 
         return await self._engine.write(write)
 
-    async def waiting(self, *, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
+    async def unserved(self, *, now: float, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
         where = "AND home=?" if home is not None else ""
-        values = (home, limit) if home is not None else (limit,)
+        values = (now, home, limit) if home is not None else (now, limit)
         select = (
-            f"SELECT id, kind, home, received_at, expires_at FROM jobs WHERE state='{WAITING}' {where} "
-            "ORDER BY seq LIMIT ?"
+            f"SELECT id, kind, home, received_at, expires_at FROM jobs WHERE {_UNSERVED} {where} ORDER BY seq LIMIT ?"
         )
         rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
         return [WaitingJob(*row) for row in rows]
@@ -81,8 +82,12 @@ class SqliteJobStore:
 
         return await self._engine.write(write)
 
-    async def checkpoint(self, job: Job, facts: Mapping[str, Any]) -> None:
-        await self._change(job, "checkpoint=?", (json.dumps(facts, ensure_ascii=False),))
+    async def checkpoint(self, job: Job, facts: Mapping[str, Any], *, pin: bool = False) -> None:
+        pinned = "owner" if pin else "NULL"
+        await self._change(job, f"checkpoint=?, pinned={pinned}", (json.dumps(facts, ensure_ascii=False),))
+
+    async def keep(self, job: Job, result: bytes) -> None:
+        await self._change(job, "result=?, pinned=NULL", (result,))
 
     async def release(self, job: Job, *, counted: bool) -> None:
         attempts = "" if counted else ", attempts=attempts-1"
@@ -91,8 +96,8 @@ class SqliteJobStore:
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
             job,
-            f"state='{DONE}', payload=NULL, checkpoint=NULL, lease_until=NULL, outcome=?, finished_at=?, provider=?, "
-            "error=?",
+            f"state='{DONE}', payload=NULL, checkpoint=NULL, result=NULL, lease_until=NULL, outcome=?, finished_at=?, "
+            "provider=?, error=?",
             (finish.outcome.value, finish.now, finish.provider, finish.error),
         )
 
@@ -192,19 +197,23 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 _CANDIDATES = f"""
 SELECT seq, because FROM (
     SELECT seq, '{ServedBecause.HOME}' AS because, 0 AS rank FROM jobs
-        WHERE state='{WAITING}' AND home=:owner AND kind IN (SELECT value FROM json_each(:kinds))
+        WHERE state='{WAITING}' AND home=:owner AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
+    UNION ALL
+    SELECT seq, because, 0 FROM jobs WHERE state='{WAITING}' AND pinned=:owner
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', 0 FROM jobs
         WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held))))
+            AND (pinned IS NULL OR pinned=:owner)
     UNION ALL
     SELECT seq, '{ServedBecause.HOME_DOWN}', 1 FROM jobs
         WHERE state='{WAITING}' AND home<>:owner AND home IN (SELECT value FROM json_each(:dead))
-            AND kind IN (SELECT value FROM json_each(:kinds))
+            AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
     UNION ALL
     SELECT seq, '{ServedBecause.HOME_BUSY}', 2 FROM jobs
         WHERE state='{WAITING}' AND home<>:owner AND received_at<:stale
             AND home NOT IN (SELECT value FROM json_each(:dead)) AND kind IN (SELECT value FROM json_each(:kinds))
+            AND pinned IS NULL
 ) ORDER BY rank, seq LIMIT :limit
 """
 
@@ -243,10 +252,10 @@ def _take(
         f"started_at=? WHERE seq=? RETURNING {_JOB_COLUMNS}"
     )
     row = connection.execute(update, (owner, because.value, until, now, seq)).fetchall()[0]
-    *fields, checkpoint = row
+    *fields, checkpoint, result = row
     job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts = fields
     facts = json.loads(checkpoint) if checkpoint else {}
-    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, facts)
+    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, facts, result)
 
 
 def _finished(row: Row) -> FinishedJob:

@@ -8,6 +8,7 @@ The guarantee
   and `checkpoint`, `release` and `finish` with any other number raise `LeaseLost` and change nothing.
 * A job is leased again only after its lease was released or ran out, its owner is known to be dead, or its owner says
   that it doesn't run it (a new life of the same instance).
+* A job pinned to an instance, because only that instance's keys can go on with it, is leased by no other.
 * A job that is done stays done.
 
 A lease may end without its holder noticing (a stopped process), so a job may *run* more than once. What is visible or
@@ -61,22 +62,25 @@ class JobStore(Protocol):
         """Lease up to `request.limit` jobs: own home first, then what others can't serve, oldest first."""
 
     async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
-        """Lease one waiting job, to tell its user something or to end it; None if it does not wait any more."""
+        """Lease one unserved job, pinned or not, to tell its user something; None if somebody serves it by now."""
 
-    async def waiting(self, *, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
-        """The waiting jobs, oldest first, of one home or of all."""
+    async def unserved(self, *, now: float, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
+        """The jobs nobody works on (waiting, or with a lease that ran out), oldest first, of one home or of all."""
 
     async def renew(self, owner: int, fences: Mapping[str, int], *, until: float) -> Collection[str]:
         """Extend these leases; returns the ids that are no longer held."""
 
-    async def checkpoint(self, job: Job, facts: Mapping[str, Any]) -> None:
-        """Replace the job's checkpoint with `facts` (JSON), durably."""
+    async def checkpoint(self, job: Job, facts: Mapping[str, Any], *, pin: bool = False) -> None:
+        """Replace the job's checkpoint with `facts` (JSON), durably; `pin` ties the job to its present owner."""
+
+    async def keep(self, job: Job, result: bytes) -> None:
+        """Keep a finished answer until it is delivered, durably; it frees the job from its pin."""
 
     async def release(self, job: Job, *, counted: bool) -> None:
         """Hand the job back to the queue; an uncounted release takes its attempt back."""
 
     async def finish(self, job: Job, finish: Finish) -> None:
-        """End the job; its payload, and with it the token, is forgotten."""
+        """End the job; its payload, and with it the token, its checkpoint and its result are forgotten."""
 
     async def counts(self) -> QueueCounts:
         """Open jobs by home."""
@@ -95,7 +99,7 @@ class JobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingJob:
-    """A job that waits, as much as one may know without a lease."""
+    """A job that nobody works on, as much as one may know without a lease."""
 
     id: str
     kind: str

@@ -1,0 +1,44 @@
+"""`python -m app`: one instance, from the environment. Variables are listed in .env.multi.example."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from app import logs
+from app.errors import SettingsError
+from app.settings import read_instance_settings
+
+KEEP_ALIVE_S = 75
+"""Longer than the proxy keeps its connections (60 s), so that it never sends into one that is being closed."""
+
+
+def main() -> int:
+    """Serve until told to stop; 2 if the environment is wrong, 1 if the instance could not start."""
+    try:
+        settings = read_instance_settings()
+    except SettingsError as error:
+        print("The configuration is wrong:", *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level, settings.instance_id, settings.secrets)
+
+    from app.main import Instance  # after the settings are known to be right: it loads everything else
+
+    config = uvicorn.Config(
+        Instance(settings).asgi,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

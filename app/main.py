@@ -1,0 +1,267 @@
+"""The composition root: settings in, one running instance out. The only file that knows the concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import httpx2
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app import VERSION
+from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
+from app.balancing.overview import Overview
+from app.balancing.sqlite_state import SqliteCluster, SqliteCounters
+from app.balancing.state import InstanceSnapshot
+from app.clock import Clock, SystemClock
+from app.commands.base import Limits, Services
+from app.commands.registry import COMMANDS, JOB_COMMANDS
+from app.discord.signature import SignatureVerifier
+from app.discord.webhook import FollowUpClient
+from app.edge import Edge
+from app.intake import Intake
+from app.jobs.schema import MIGRATIONS
+from app.jobs.sqlite import SqliteJobStore
+from app.jobs.sqlite_engine import SqliteEngine
+from app.metrics import Metrics
+from app.providers.minimax import MiniMaxImage, MiniMaxVideo
+from app.providers.openai_chat import OpenAIChat
+from app.providers.stability import StabilityImage
+from app.settings import InstanceSettings
+from app.web.interactions import InteractionsEndpoint
+from app.web.ops import OpsPages, ops_routes
+from app.worker.delivery import Delivery
+from app.worker.leases import LeaseBook
+from app.worker.loop import Worker
+from app.worker.rescue import Rescue
+from app.worker.runner import Runner
+
+DRAIN_S = 20.0
+"""How long running jobs may go on after SIGTERM; what is not done by then is handed back."""
+
+INVALID_RESPONSES_ALLOWED = 100
+"""Invalid responses in ten minutes that all instances together may provoke at Discord, which bans at 10,000."""
+
+log = structlog.get_logger("instance")
+
+
+class Instance:
+    """One instance, wired but not started. `asgi` serves it; the lifespan starts and stops the rest."""
+
+    def __init__(self, settings: InstanceSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics(settings.instance_id)
+        self.limits = _limits(settings)
+        self._started_at = self.clock.now()
+        self._engine = SqliteEngine(settings.sqlite_path, MIGRATIONS)
+        self.store = SqliteJobStore(self._engine)
+        self._cluster = SqliteCluster(self._engine)
+        self._counters = SqliteCounters(self._engine)
+        self.keys = _keys(settings, self.clock, self._counters, self.metrics)
+        self.overview = Overview(
+            self.store,
+            self._cluster,
+            self._counters,
+            self.clock,
+            instance_count=settings.instance_count,
+            describe=self._describe,
+        )
+        connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+        self._discord_http = httpx2.AsyncClient(limits=connections)
+        self._provider_http = httpx2.AsyncClient(limits=connections)
+        self._chat = OpenAIChat(
+            settings.openai_api_key.get_secret_value(),
+            settings.openai_base_url,
+            settings.openai_model,
+            self._provider_http,
+            max_output_tokens=settings.openai_max_output_tokens,
+            clock=self.clock,
+        )
+        self.worker = self._make_worker()
+        self.intake = Intake(
+            self.store,
+            self.clock,
+            instance_count=settings.instance_count,
+            routing=settings.routing,
+            max_waiting=settings.max_queued_jobs,
+            notify=self.worker.notify,
+        )
+        self.edge = Edge(
+            instance=settings.instance_id,
+            verifier=SignatureVerifier(settings.discord_public_key, self.clock),
+            commands=COMMANDS,
+            intake=self.intake,
+            store=self.store,
+            overview=self.overview,
+            limits=self.limits,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        pages = OpsPages(
+            instance=settings.instance_id,
+            overview=self.overview,
+            limits=self.limits,
+            metrics=self.metrics,
+            worker=self.worker,
+        )
+        api = FastAPI(
+            title="Quartet", version=VERSION, lifespan=self._lifespan, docs_url=None, redoc_url=None, openapi_url=None
+        )
+        api.include_router(ops_routes(pages))
+        self.asgi: ASGIApp = InteractionsEndpoint(self.edge, api)
+
+    def _make_worker(self) -> Worker:
+        settings = self.settings
+        follow_up = FollowUpClient(
+            self._discord_http,
+            settings.discord_api_url,
+            settings.discord_application_id,
+            self.clock,
+            on_call=self.metrics.webhook_called,
+            invalid_limit=max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count),
+        )
+        delivery = Delivery(follow_up)
+        leases = LeaseBook(self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s)
+        runner = Runner(
+            instance=settings.instance_id,
+            store=self.store,
+            commands=JOB_COMMANDS,
+            services=self._services(),
+            delivery=delivery,
+            overview=self.overview,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        rescue = Rescue(
+            store=self.store,
+            leases=leases,
+            runner=runner,
+            delivery=delivery,
+            commands=JOB_COMMANDS,
+            overview=self.overview,
+            clock=self.clock,
+        )
+        return Worker(
+            leases=leases,
+            runner=runner,
+            commands=JOB_COMMANDS,
+            keys=self.keys,
+            overview=self.overview,
+            clock=self.clock,
+            slots=settings.max_concurrent_jobs,
+            steal=settings.routing == "user",
+            chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
+        )
+
+    def _services(self) -> Services:
+        settings, http = self.settings, self._provider_http
+        minimax_key = settings.minimax_api_key.get_secret_value()
+        stability = StabilityImage(
+            settings.stability_api_key.get_secret_value(), settings.stability_base_url, http, clock=self.clock
+        )
+        minimax_image = MiniMaxImage(
+            minimax_key, settings.minimax_base_url, http, clock=self.clock, model=settings.minimax_image_model
+        )
+        minimax_video = MiniMaxVideo(
+            minimax_key, settings.minimax_base_url, http, clock=self.clock, model=settings.minimax_video_model
+        )
+        return Services(
+            chat=self._chat,
+            images=(stability, minimax_image),
+            video=minimax_video,
+            keys=self.keys,
+            system_prompt=settings.system_prompt,
+            chat_timeout_s=settings.chat_timeout_s,
+            image_timeout_s=settings.image_timeout_s,
+            video_poll_s=settings.video_poll_s,
+            user_ref=partial(_user_ref, _hash_key(settings)),
+        )
+
+    def _describe(self) -> InstanceSnapshot:
+        settings = self.settings
+        return InstanceSnapshot(
+            instance=settings.instance_id,
+            pid=os.getpid(),
+            address=f"{settings.host}:{settings.port}",
+            version=VERSION,
+            started_at=self._started_at,
+            running=self.worker.running,
+            slots=settings.max_concurrent_jobs,
+            draining=self.worker.draining,
+            keys=self.keys.snapshots(),
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._provider_http.aclose)
+            stack.push_async_callback(self._discord_http.aclose)
+            stack.push_async_callback(self._engine.close)
+            await self._engine.open()
+            stack.push_async_callback(self._cluster.leave, self.settings.instance_id)
+            stack.push_async_callback(self.intake.close)
+            await self.keys.restore()
+            await self.worker.start()
+            stack.push_async_callback(self._stop_worker)
+            warming = asyncio.create_task(self._chat.warm(), name="warm")
+            stack.callback(warming.cancel)
+            log.info("started", version=VERSION, instances=self.settings.instance_count)
+            yield
+            log.info("stopping", running=self.worker.running)
+
+    async def _stop_worker(self) -> None:
+        self.edge.draining = True
+        await self.worker.stop(DRAIN_S)
+
+
+def _limits(settings: InstanceSettings) -> Limits:
+    return Limits(
+        instance_count=settings.instance_count,
+        routing=settings.routing,
+        openai_per_minute=settings.openai_rpm,
+        stability_per_minute=settings.stability_rpm,
+        minimax_per_day=settings.minimax_rpd,
+        jobs_at_once=settings.max_concurrent_jobs,
+        chat_day=settings.chat_daily_limit,
+        image_day=settings.image_daily_limit,
+        video_day=settings.video_daily_limit,
+    )
+
+
+def _keys(settings: InstanceSettings, clock: Clock, counters: SqliteCounters, metrics: Metrics) -> KeySet:
+    def key(provider: str, *, per_minute: int = 0, per_day: int = 0) -> ManagedKey:
+        return ManagedKey(
+            provider,
+            settings.instance_id,
+            clock,
+            counters,
+            per_minute=per_minute,
+            per_day=per_day,
+            observe=metrics.provider_called,
+        )
+
+    return KeySet(
+        [
+            key(OPENAI, per_minute=settings.openai_rpm),
+            key(STABILITY, per_minute=settings.stability_rpm),
+            key(MINIMAX, per_day=settings.minimax_rpd),
+        ]
+    )
+
+
+def _hash_key(settings: InstanceSettings) -> bytes:
+    """A key all instances share, so that a user looks the same to the provider whoever serves them."""
+    secret = settings.discord_token.get_secret_value() or settings.discord_public_key
+    return hashlib.sha256(b"quartet user reference " + secret.encode()).digest()
+
+
+def _user_ref(key: bytes, user_id: str) -> str:
+    return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,78 @@
+"""`POST /interactions`: HTTP only. Bytes in, bytes out; what they mean is the edge's business.
+
+This is a plain ASGI application in front of FastAPI's: Discord waits three seconds and probes often, so this path has
+no routing, dependency or validation machinery in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.discord.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from app.edge import Edge, Reply
+
+PATH: Final = "/interactions"
+LARGEST_BODY: Final = 1024 * 1024
+
+TOO_LARGE: Final = Reply(413, b'{"error":"the body is larger than 1 MiB"}', "too_large")
+NOT_ALLOWED: Final = Reply(405, b'{"error":"use POST"}', "not_allowed")
+
+
+class InteractionsEndpoint:
+    """Answers `POST /interactions` and leaves everything else to `rest`."""
+
+    def __init__(self, edge: Edge, rest: ASGIApp) -> None:
+        self._edge = edge
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self._rest(scope, receive, send)
+            return
+        reply = await self._reply(scope, receive)
+        if reply is not None:
+            await _send(reply, send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply | None:
+        if scope["method"] != "POST":
+            return NOT_ALLOWED
+        body = await _read(receive)
+        if body is None:
+            return None
+        if len(body) > LARGEST_BODY:
+            return TOO_LARGE
+        headers = scope["headers"]
+        return await self._edge.on_interaction(body, _only(SIGNATURE_HEADER, headers), _only(TIMESTAMP_HEADER, headers))
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, no more than one chunk beyond the limit of it; None if the client went away."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    if not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    body = bytearray(message.get("body", b""))
+    while message.get("more_body", False) and len(body) <= LARGEST_BODY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+    return bytes(body)
+
+
+def _only(name: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the header's value if it is there exactly once: of two, one may be somebody else's."""
+    values = [value for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else None
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply.body))]
+    if reply.status == NOT_ALLOWED.status:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

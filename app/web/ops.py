@@ -1,0 +1,74 @@
+"""What the operator looks at: `/health`, `/stats`, `/metrics`, `/dashboard`. The proxy serves all but the first on
+loopback only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app import VERSION
+from app.balancing.overview import Overview
+from app.commands.base import Limits
+from app.metrics import Metrics
+from app.web import stats
+from app.worker.loop import Worker
+
+PAGE = Path(__file__).with_name("dashboard") / "page.html"
+
+PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpsPages:
+    """Where the pages take their figures from."""
+
+    instance: int
+    overview: Overview
+    limits: Limits
+    metrics: Metrics
+    worker: Worker
+
+    async def health(self) -> JSONResponse:
+        """200 if the store takes our signs of life and the worker looks at the queue; else 503 and which fails."""
+        checks = self.worker.healthy()
+        healthy = all(checks.values()) and not self.worker.draining
+        body: dict[str, Any] = {
+            "status": "ok" if healthy else "draining" if self.worker.draining else "failing",
+            "instance": self.instance,
+            "version": VERSION,
+            **{name: "ok" if fine else "failing" for name, fine in checks.items()},
+        }
+        return JSONResponse(body, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
+
+    async def stats(self) -> JSONResponse:
+        """The whole system as JSON."""
+        body = await stats.collect(self.overview, self.limits, self.instance)
+        return JSONResponse(body, headers={"cache-control": "no-store"})
+
+    async def exposition(self) -> Response:
+        """This instance's metrics for Prometheus."""
+        return Response(self.metrics.exposition(running=self.worker.running), media_type=CONTENT_TYPE_LATEST)
+
+    async def dashboard(self) -> HTMLResponse:
+        """A page that shows `/stats`, live."""
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=PAGE_HEADERS)
+
+
+def ops_routes(pages: OpsPages) -> APIRouter:
+    """Return the routes of the pages."""
+    router = APIRouter()
+    router.add_api_route("/health", pages.health, methods=["GET", "HEAD"])
+    router.add_api_route("/stats", pages.stats, methods=["GET"])
+    router.add_api_route("/metrics", pages.exposition, methods=["GET"])
+    router.add_api_route("/dashboard", pages.dashboard, methods=["GET"])
+    return router

@@ -1,0 +1,91 @@
+"""The leases this instance holds, and their renewal.
+
+A lease is this instance's right to work on a job for `LEASE_S` seconds; it is renewed four times as often as it would
+run out, for all jobs in one transaction. A renewal that finds a job gone (taken over while this process was stopped,
+say) cancels the work on it: from that moment the job is somebody else's, and the fencing number keeps whatever was
+under way from changing anything.
+
+All leasing goes through one lock, because the store is told which jobs this process runs: one that was leased but is
+not in the book yet would look like the leftover of an earlier life and be leased a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+
+from app.clock import Clock
+from app.jobs.job import Job, LeaseRequest
+from app.jobs.store import JobStore
+
+RENEWALS_PER_LEASE = 4
+
+
+class LeaseBook:
+    """Jobs under lease by this instance; `running` are those that take up a slot."""
+
+    def __init__(self, store: JobStore, clock: Clock, *, owner: int, lease_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self.owner = owner
+        self.lease_s = lease_s
+        self._jobs: dict[str, Job] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lock = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def tasks(self) -> Collection[asyncio.Task[None]]:
+        """The tasks that work on leased jobs."""
+        return list(self._tasks.values())
+
+    async def take(self, request: LeaseRequest) -> list[Job]:
+        """Lease what `request` allows and note it down."""
+        async with self._lock:
+            jobs = await self._store.lease(replace(request, held=tuple(self._jobs)))
+            self._jobs.update((job.id, job) for job in jobs)
+            return jobs
+
+    async def take_one(self, job_id: str) -> Job | None:
+        """Lease one job that nobody serves, to tell its user something; None if it is served by now."""
+        async with self._lock:
+            if job_id in self._jobs:
+                return None
+            job = await self._store.lease_one(job_id, owner=self.owner, now=self._clock.now(), lease_s=self.lease_s)
+            if job is not None:
+                self._jobs[job.id] = job
+            return job
+
+    def work(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Note which task works on a job; when it ends, however, the job leaves the book."""
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda _: self.drop(job))
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that is finished, handed back or lost."""
+        if self._jobs.get(job.id) is job:
+            del self._jobs[job.id]
+            self._tasks.pop(job.id, None)
+
+    async def renew(self) -> Collection[str]:
+        """Renew every lease; cancel the work on jobs that are lost, and return their ids."""
+        fences = {job.id: job.fence for job in self._jobs.values()}
+        if not fences:
+            return ()
+        lost = await self._store.renew(self.owner, fences, until=self._clock.now() + self.lease_s)
+        for job_id in lost:
+            job, task = self._jobs.get(job_id), self._tasks.get(job_id)
+            if job is not None and job.fence == fences[job_id]:
+                if task is not None:
+                    task.cancel()
+                self.drop(job)
+        return lost
+
+    async def keep_renewing(self) -> None:
+        """Renew until cancelled. The caller restarts this when the store fails; the leases bridge the gap."""
+        while True:
+            await self._clock.sleep(self.lease_s / RENEWALS_PER_LEASE)
+            await self.renew()

@@ -1,0 +1,180 @@
+"""The worker of one instance: leases what it can serve, runs it, and hands everything back when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from app.balancing.keyset import KeySet
+from app.balancing.overview import Overview
+from app.clock import Clock
+from app.commands.base import JobCommand
+from app.errors import StoreError
+from app.jobs.job import Job, LeaseRequest
+from app.worker.leases import LeaseBook
+from app.worker.runner import Runner
+
+POLL_S = 0.25
+"""How often the queue is looked at unasked; a job that this instance accepted wakes the loop at once."""
+
+STEAL_AFTER_S = 1.0
+"""How long a live home may leave a job waiting before a free instance takes it."""
+
+BEAT_S = 1.0
+HEALTHY_WITHIN_S = 3.5
+RETRY_S = 0.5
+
+log = structlog.get_logger("worker")
+
+
+class Worker:
+    """Leases, heartbeats and running jobs of this instance.
+
+    `chores` are other things done all the time; each is a coroutine function that never returns and is started again if
+    the store fails it.
+    """
+
+    def __init__(
+        self,
+        *,
+        leases: LeaseBook,
+        runner: Runner,
+        commands: Mapping[str, JobCommand],
+        keys: KeySet,
+        overview: Overview,
+        clock: Clock,
+        slots: int,
+        steal: bool = True,
+        chores: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+    ) -> None:
+        self._leases = leases
+        self._runner = runner
+        self._commands = commands
+        self._keys = keys
+        self._overview = overview
+        self._clock = clock
+        self._slots = slots
+        self._steal = steal
+        self._chores = {
+            "lease": self._lease_loop,
+            "renew": leases.keep_renewing,
+            "beat": self._beat_loop,
+            **(chores or {}),
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._looked_at = -math.inf
+        self._beat_at = -math.inf
+        self.draining = False
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return len(self._jobs)
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may start."""
+        return max(0, self._slots - len(self._jobs))
+
+    def healthy(self) -> dict[str, bool]:
+        """Whether the store took our last sign of life, and whether the queue was looked at, lately enough."""
+        horizon = self._clock.monotonic() - HEALTHY_WITHIN_S
+        return {"store": self._beat_at >= horizon, "worker": self._looked_at >= horizon}
+
+    def notify(self) -> None:
+        """A job was recorded here: look at the queue now."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Give the first sign of life and begin."""
+        await self._beat()
+        self._tasks = [
+            asyncio.create_task(self._supervise(name, chore), name=name) for name, chore in self._chores.items()
+        ]
+
+    async def stop(self, grace_s: float) -> None:
+        """Lease nothing more, give running jobs `grace_s` to finish, hand the rest back uncounted."""
+        self.draining = True
+        try:
+            await self._overview.beat()
+        except StoreError as error:
+            log.warning("could not announce the drain", error=str(error))
+        if self._jobs:
+            log.info("draining", jobs=len(self._jobs), grace_s=grace_s)
+            _, late = await asyncio.wait(self._jobs, timeout=grace_s)
+            await _cancelled(late)
+        await _cancelled(self._tasks)
+
+    async def _supervise(self, name: str, chore: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await chore()
+            except StoreError as error:
+                log.error("store unavailable", chore=name, error=str(error))
+            except Exception:
+                log.exception("chore broke", chore=name)
+            await self._clock.sleep(RETRY_S)
+
+    async def _beat_loop(self) -> None:
+        while True:
+            await self._clock.sleep(BEAT_S)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        await self._overview.beat()
+        self._beat_at = self._clock.monotonic()
+
+    async def _lease_loop(self) -> None:
+        while not self.draining:
+            self._wake.clear()
+            jobs = await self._leases.take(self._request()) if self.free else []
+            self._looked_at = self._clock.monotonic()
+            for job in jobs:
+                self._start_job(job)
+            if not jobs:
+                await self._woken(POLL_S)
+        await asyncio.Event().wait()
+
+    def _request(self) -> LeaseRequest:
+        kinds = [kind for kind, command in self._commands.items() if self._keys.usable(command.providers)]
+        return LeaseRequest(
+            owner=self._leases.owner,
+            limit=self.free,
+            now=self._clock.now(),
+            lease_s=self._leases.lease_s,
+            kinds=kinds,
+            dead=self._overview.dead() if self._steal else (),
+            steal_after_s=STEAL_AFTER_S if self._steal else math.inf,
+        )
+
+    def _start_job(self, job: Job) -> None:
+        task = asyncio.create_task(self._runner.run(job), name=f"job-{job.id}")
+        self._leases.work(job, task)
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        self._wake.set()
+
+    async def _woken(self, seconds: float) -> None:
+        """Wait for a job to be recorded or to end here, or for the next unasked look."""
+        waiter = asyncio.ensure_future(self._wake.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait((waiter, timer), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled((waiter, timer))
+
+
+async def _cancelled(tasks: object) -> None:
+    """Cancel tasks and wait until they have ended."""
+    pending = [task for task in tasks if not task.done()]  # type: ignore[attr-defined]
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)

@@ -1,0 +1,68 @@
+"""Shows the user what happens while they wait, at a pace that never gets in the answer's way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from app.clock import Clock
+from app.discord.replies import Message
+from app.errors import AnswerGone
+from app.texts import Locale, Text
+
+FIRST_AFTER_S = 0.8
+"""What is answered sooner needs no progress: Discord itself shows "thinking…" meanwhile."""
+
+EVERY_S = 2.5
+"""A token allows about five calls in two seconds and thirty a minute; most of them stay free for the answer."""
+
+
+class ProgressReporter:
+    """One job's progress. `send` edits the message and returns whether it was shown; it raises only `AnswerGone`."""
+
+    def __init__(self, send: Callable[[Message], Awaitable[bool]], locale: Locale, clock: Clock) -> None:
+        self._send = send
+        self._locale = locale
+        self._clock = clock
+        self._latest: str | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.gone = False
+
+    def show(self, text: Text) -> None:
+        """Say what happens now; the newest word wins."""
+        content = text.to(self._locale)
+        if content != self._latest:
+            self._latest = content
+            self._changed.set()
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._task = asyncio.create_task(self._report(), name="progress")
+
+    async def close(self) -> None:
+        """Stop; when this returns no progress is on its way any more, so the answer is the last word."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(_ended(task))
+
+    async def _report(self) -> None:
+        await self._clock.sleep(FIRST_AFTER_S)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            assert self._latest is not None
+            try:
+                await self._send(Message(self._latest))
+            except AnswerGone:
+                self.gone = True
+                return
+            await self._clock.sleep(EVERY_S)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for a cancelled task without taking over its cancellation."""
+    await asyncio.wait([task])

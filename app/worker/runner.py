@@ -1,0 +1,245 @@
+"""One job, from lease to end: run it, keep the result, deliver it, record how it ended.
+
+In this order, because each step is undone by nothing that can happen in the next: a result that is kept is delivered
+even if this process dies now; an answer that is delivered stays the answer even if the record of it is lost, since the
+next run finds the kept result and sends the very same edit again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from app.balancing.keyset import concerns_key
+from app.balancing.overview import Overview
+from app.clock import Clock
+from app.commands.base import Answer, JobCommand, JobContext, Services
+from app.discord.models import Interaction, parse, read_json
+from app.discord.replies import Message
+from app.errors import LeaseLost, ProviderError, ProviderRefused, ProviderTimeout, QuartetError, StoreUnavailable
+from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
+from app.jobs.store import JobStore
+from app.metrics import Metrics
+from app.redaction import excerpt
+from app.texts import Text
+from app.worker.delivery import Delivery
+from app.worker.kept import pack, unpack
+from app.worker.progress import ProgressReporter
+
+TIME_TO_DELIVER_S = 20.0
+"""A command has to be ready this long before the last moment anything may be sent."""
+
+STORE_RETRY_S = 0.5
+LONGEST_REST_S = 60.0
+"""A job waits for its own keys if they rest no longer than this; else its user is told."""
+
+_CRASHED = Text(
+    ko="이 요청을 처리하던 중 봇이 여러 번 중단되어 답할 수 없었어요. 다시 시도해 주세요.",
+    en="The bot was interrupted several times while working on this, so there is no answer. Please try again.",
+)
+_EXPIRED = Text(
+    ko="지금 요청이 많아 제시간에 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
+    en="There is too much to do right now to answer this in time. Please try again in a while.",
+)
+_REFERENCE = Text(ko="⚠️ {sentence}\n-# 참조 번호 {reference}", en="⚠️ {sentence}\n-# Reference {reference}")
+
+T = TypeVar("T")
+
+log = structlog.get_logger("worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job's last message and what is recorded with it."""
+
+    message: Message
+    outcome: Outcome
+    provider: str = ""
+    error: str = ""
+
+
+class Runner:
+    """Runs leased jobs of this instance. `end` and `run` never raise, but for being cancelled."""
+
+    def __init__(
+        self,
+        *,
+        instance: int,
+        store: JobStore,
+        commands: Mapping[str, JobCommand],
+        services: Services,
+        delivery: Delivery,
+        overview: Overview,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._instance = instance
+        self._store = store
+        self._commands = commands
+        self._services = services
+        self._delivery = delivery
+        self._overview = overview
+        self._clock = clock
+        self._metrics = metrics
+
+    async def run(self, job: Job) -> None:
+        """Bring a leased job to its end, or hand it back."""
+        interaction = parse(read_json(job.payload))
+        self._metrics.job_started(job.kind, job.because.value, self._clock.now() - job.received_at)
+        log.info("job leased", **_facts(job), attempt=job.attempts, because=job.because.value)
+        progress = ProgressReporter(partial(self._delivery.progress, job, interaction), interaction.locale, self._clock)
+        try:
+            ended = await self._result(job, interaction, progress)
+            if ended is None:
+                await self._hand_back(job)
+            else:
+                await self._conclude(job, interaction, ended)
+        except asyncio.CancelledError:
+            # An orderly end of this process: the attempt does not count, and somebody else goes on at once.
+            await progress.close()
+            await self._hand_back(job)
+            raise
+        except LeaseLost:
+            log.warning("lease lost", **_facts(job))
+        except StoreUnavailable as error:
+            log.error("store unavailable, the lease will run out", **_facts(job), error=str(error))
+        except Exception:
+            log.exception("job broke, the lease will run out", **_facts(job))
+
+    async def end(self, job: Job, error: QuartetError | None) -> None:
+        """End a job that was not run: with the error's sentence, or because its time is up."""
+        interaction = parse(read_json(job.payload))
+        if error is None:
+            ended = self._apology(job, interaction, _EXPIRED, Outcome.EXPIRED, "")
+        else:
+            ended = self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
+        try:
+            await self._conclude(job, interaction, ended)
+        except (LeaseLost, StoreUnavailable) as failure:
+            log.warning("could not end the job", **_facts(job), error=str(failure))
+
+    async def _result(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Ended | None:
+        """Return how the job ends, or None if it goes back to the queue for another key."""
+        if job.result is not None:
+            answer = unpack(job.result)
+            return Ended(answer.message, Outcome.ANSWERED, answer.provider)
+        if job.attempts > MAX_ATTEMPTS:
+            return self._apology(job, interaction, _CRASHED, Outcome.FAILED, "Crashed")
+        progress.start()
+        try:
+            answer = await self._run_command(job, interaction, progress)
+        except ProviderRefused as error:
+            return self._apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
+        except ProviderError as error:
+            if concerns_key(error) and self._may_go_back(job, error):
+                log.info("handed back for another key", **_facts(job), error=type(error).__name__)
+                return None
+            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
+        except (LeaseLost, StoreUnavailable):
+            raise
+        except QuartetError as error:
+            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
+        except Exception as error:
+            log.exception("command broke", **_facts(job))
+            return self._apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
+        finally:
+            await progress.close()
+        packed = pack(answer)
+        if packed is not None:
+            await self._persist(job, lambda: self._store.keep(job, packed))
+        return Ended(answer.message, Outcome.ANSWERED, answer.provider)
+
+    async def _run_command(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Answer:
+        context = JobContext(
+            job=job,
+            interaction=interaction,
+            instance=self._instance,
+            services=self._services,
+            progress=progress,
+            checkpoint=partial(self._checkpoint, job),
+            clock=self._clock,
+            deadline=job.expires_at - TIME_TO_DELIVER_S,
+        )
+        seconds = context.seconds_left()
+        if seconds <= 0:
+            raise ProviderTimeout("no time is left to run this job")
+        # A provider's own deadline is tighter; this one holds whatever a provider does.
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._commands[job.kind].run(context)
+        except TimeoutError as error:
+            raise ProviderTimeout("the command was not done before the token's end") from error
+
+    async def _checkpoint(self, job: Job, facts: Mapping[str, Any], pin: bool) -> None:
+        await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
+
+    async def _conclude(self, job: Job, interaction: Interaction, ended: Ended) -> None:
+        """Deliver and record. The lease is confirmed first: whoever lost it must not be seen any more."""
+        lost = await self._persist(
+            job, lambda: self._store.renew(self._instance, {job.id: job.fence}, until=job.expires_at)
+        )
+        if lost:
+            raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
+        started = self._clock.monotonic()
+        outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
+        now = self._clock.now()
+        self._metrics.job_delivered(self._clock.monotonic() - started)
+        finish = Finish(outcome, now, ended.provider, error or ended.error)
+        await self._persist(job, lambda: self._store.finish(job, finish))
+        await self._overview.count_done(self._instance, job.kind)
+        self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
+        log.info(
+            "job finished",
+            **_facts(job),
+            outcome=outcome.value,
+            provider=ended.provider,
+            error=finish.error,
+            seconds=round(now - job.received_at, 3),
+        )
+
+    async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
+        """Write, waiting for the store to come back for as long as the job has time."""
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable:
+                if self._clock.now() > job.expires_at:
+                    raise
+            await self._clock.sleep(STORE_RETRY_S)
+
+    def _may_go_back(self, job: Job, error: ProviderError) -> bool:
+        """Whether the queue may still bring this job to a key that works, in time."""
+        seconds_left = job.expires_at - TIME_TO_DELIVER_S - self._clock.now()
+        if self._overview.view.usable_elsewhere(self._commands[job.kind].providers, but=self._instance):
+            return seconds_left > 0
+        return error.retryable and (error.retry_after or 0.0) <= min(LONGEST_REST_S, seconds_left)
+
+    async def _hand_back(self, job: Job) -> None:
+        try:
+            await self._store.release(job, counted=False)
+        except (LeaseLost, StoreUnavailable) as error:
+            log.warning("could not hand the job back, the lease will run out", **_facts(job), error=str(error))
+
+    def _apology(
+        self,
+        job: Job,
+        interaction: Interaction,
+        sentence: Text,
+        outcome: Outcome,
+        error: str,
+        cause: QuartetError | None = None,
+    ) -> Ended:
+        """One honest sentence, with a reference that the operator finds in the log."""
+        if cause is not None:
+            log.warning("job failed", **_facts(job), error=error, cause=excerpt(str(cause)))
+        text = _REFERENCE.format(sentence=sentence.to(interaction.locale), reference=job.id[-8:])
+        return Ended(Message(text.to(interaction.locale)), outcome, error=error)
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    return {"interaction": job.id, "kind": job.kind, "home": job.home, "fence": job.fence}
