@@ -40,11 +40,11 @@ function upstreams(    home, step, k) {
         open_upstream("home_" home)
         for (step = 0; step < count; step++) {
             k = (home - 1 + step) % count + 1
-            printf "        server %s max_fails=1 fail_timeout=1s%s;\n", address[k], step ? " backup" : ""
+            printf "        server %s max_fails=1 fail_timeout=5s%s;\n", address[k], step ? " backup" : ""
         }
         close_upstream()
     }
-    one_upstream("any", "max_fails=1 fail_timeout=1s")
+    one_upstream("any", "max_fails=1 fail_timeout=5s")
     one_upstream("last_resort", "max_fails=0")
 }
 

@@ -13,6 +13,8 @@
 #   NGINX_MODULE             the njs module's file, default /usr/lib/nginx/modules/ngx_http_js_module.so
 #   NGINX_WORKERS            worker processes, 1..64 or auto (default)
 #   PROXY_CLIENT_TIMEOUT_S   how long a client may fall silent in mid-request, 1..60, default 8
+#   PROXY_ANSWER_TIMEOUT_MS  how long an instance may take to answer before another one is tried, 100..2900; by
+#                            default 2500 for one instance, 1000 for two or three, 700 for more
 #
 # Exit status: 0 written; 1 the files could not be written; 2 something in the environment is wrong, with every fault on stderr by variable name.
 # Needs sh and awk only: the nginx image has no more.
@@ -79,13 +81,14 @@ check_listen() { # variable name, value
 }
 
 # A request may meet N-1 frozen instances before the one that lives, and has to be answered within 3 s all the same.
-# With more than four instances that is still four: the rest is bounded by the retry window.
+# Beyond four instances only the retry window bounds it. The last resort comes on top of time already spent.
 set_timeouts() {
-    case ${INSTANCE_COUNT:-} in
-        1) PROXY_ANSWER_TIMEOUT_MS=2500 PROXY_LAST_ANSWER_TIMEOUT_MS=1400 ;;
-        2 | 3) PROXY_ANSWER_TIMEOUT_MS=1000 PROXY_LAST_ANSWER_TIMEOUT_MS=600 ;;
-        *) PROXY_ANSWER_TIMEOUT_MS=700 PROXY_LAST_ANSWER_TIMEOUT_MS=400 ;;
+    case $INSTANCE_COUNT in
+        1) answer=2500 PROXY_LAST_ANSWER_TIMEOUT_MS=1400 ;;
+        2 | 3) answer=1000 PROXY_LAST_ANSWER_TIMEOUT_MS=600 ;;
+        *) answer=700 PROXY_LAST_ANSWER_TIMEOUT_MS=400 ;;
     esac
+    PROXY_ANSWER_TIMEOUT_MS=${PROXY_ANSWER_TIMEOUT_MS:-$answer}
     PROXY_RETRY_WINDOW_MS=2300
 }
 
@@ -103,6 +106,8 @@ check_directory OUT_DIR "$NGINX_CONF_DIR"
 [ -r "$NGINX_MODULE" ] || fault "NGINX_MODULE can't be read: $NGINX_MODULE"
 [ "$NGINX_WORKERS" = auto ] || in_range "$NGINX_WORKERS" 1 64 || fault "NGINX_WORKERS must be auto or 1 to 64"
 in_range "$PROXY_CLIENT_TIMEOUT_S" 1 60 || fault "PROXY_CLIENT_TIMEOUT_S must be a whole number from 1 to 60"
+[ -z "${PROXY_ANSWER_TIMEOUT_MS:-}" ] || in_range "$PROXY_ANSWER_TIMEOUT_MS" 100 2900 ||
+    fault "PROXY_ANSWER_TIMEOUT_MS must be a whole number from 100 to 2900"
 [ "$faults" -eq 0 ] || exit 2
 
 set_timeouts

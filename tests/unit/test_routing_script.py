@@ -57,8 +57,11 @@ def id_by_pattern(text: str) -> str | None:
 
 
 def id_by_json(text: str) -> object:
-    """What the id is."""
-    return json.loads(text)["member"]["user"]["id"]
+    """What the id is, None if there is none."""
+    try:
+        return json.loads(text)["member"]["user"]["id"]
+    except (LookupError, TypeError):
+        return None
 
 
 names = st.sampled_from(["member", "user", "id", "x", ",", "{", 'q"', "\\", '","member', "안"])
@@ -111,6 +114,9 @@ guild_bodies = around(around(around(ids.map(json.dumps), "id"), "user"), "member
 @example('{"a":"\\\\","member":{"user":{"id":"5"}}}')
 @example('{"z":{"member":{"user":{"id":"5"}}}}')
 @example('{"member":{"user":{"id":"5"}},"member":{"user":{"id":"6"}}}')
+@example('{"member":{"user":{"id":"5"},"user":null}}')
+@example('{"member":{"user":{"id":"5","id":6}}}')
+@example('{"xmember":{"user":{"id":"5"}}}')
 @example('{"a":",","member":{"nick":"\\"}","user":{"id":"5","x":[{"y":"}"}]}},"z":1}')
 def test_a_match_is_always_the_users_id(text: str) -> None:
     """Whenever the pattern matches, the body's member.user.id is what it found."""
