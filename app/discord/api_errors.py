@@ -17,6 +17,7 @@ import httpx2
 from app.discord.wire import ErrorCode
 
 _DETAILS_MAX: Final = 20
+_DEPTH_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,14 @@ def seconds(value: object) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def _walk(node: object, path: str) -> Iterator[tuple[str, str]]:
+def _walk(node: object, path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Yield (path, message) for each leaf; the tree ends in lists named `_errors`."""
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or depth > _DEPTH_MAX:
         return
     for key, child in node.items():
         if key == "_errors":
-            yield from ((path, str(e.get("message", e))) for e in child if isinstance(e, dict))
-        elif key.isdigit():
-            yield from _walk(child, f"{path}[{key}]")
+            leaves = child if isinstance(child, list) else []
+            yield from ((path, str(leaf.get("message", leaf))) for leaf in leaves if isinstance(leaf, dict))
         else:
-            yield from _walk(child, f"{path}.{key}" if path else key)
+            step = f"[{key}]" if key.isdigit() else f".{key}" if path else key
+            yield from _walk(child, path + step, depth + 1)
