@@ -81,6 +81,7 @@ class StandIn:
     mode: Mode = "answering"
     status: int = 200
     port: int = 0
+    connections: int = 0
     arrivals: list[Arrival] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
@@ -105,6 +106,7 @@ class StandIn:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
                 await self._serve_one(reader, writer)
