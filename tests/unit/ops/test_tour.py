@@ -1,0 +1,69 @@
+"""The demo's judgement: a wrong answer is found, a right one passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.balancing.assignment import home_of
+from app.commands.registry import COMMANDS
+from ops.tour import PNG_SIGNATURE, User, Visit, users, visits_of
+from simulator.media import mp4, png
+
+PICTURE = png("cat", 1, 32, 32)
+
+
+def visit_of(command: str, home: int = 2) -> tuple[Visit, Callable[[dict[str, Any], bytes], list[str]]]:
+    visit, check = next(pair for pair in visits_of(users(4)[home - 1]) if pair[0].command == command)
+    return visit, lambda message, file: check(visit, message, file)
+
+
+def test_every_home_gets_a_user_whose_id_no_number_of_javascript_holds() -> None:
+    """Rounding an id in nginx would send these users elsewhere."""
+    made = users(4)
+    assert [user.home for user in made] == [1, 2, 3, 4]
+    assert all(home_of(user.id, 4) == user.home and user.id > 2**53 for user in made)
+    assert {(user.locale, user.place) for user in made} == {
+        ("ko", "guild"), ("en-US", "dm"), ("ko", "dm"), ("en-US", "guild"),
+    }  # fmt: skip
+
+
+def test_the_tour_uses_every_command_there_is() -> None:
+    """A command that is added has to be added to the tour."""
+    assert {visit.command for visit, _ in visits_of(users(4)[0])} == set(COMMANDS)
+
+
+def test_an_answer_to_another_question_is_wrong() -> None:
+    """The chat's answer has to hold this very question."""
+    visit, check = visit_of("채팅")
+    assert check({"content": f"You asked: {visit.prompt}"}, b"") == []
+    assert check({"content": "You asked: something else"}, b"")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", PNG_SIGNATURE, PICTURE[:-20], PICTURE[:60] + b"\0\0\0\0" + PICTURE[64:]]
+)
+def test_a_picture_that_is_none_is_wrong(data: bytes) -> None:
+    """Missing, of another kind, cut off or damaged."""
+    _, check = visit_of("이미지")
+    assert check({"content": ""}, PICTURE) == []
+    assert check({"content": ""}, data)
+
+
+def test_a_video_has_to_be_attached_and_to_repeat_its_description() -> None:
+    """Either one alone is not enough."""
+    visit, check = visit_of("비디오")
+    assert check({"content": visit.prompt}, mp4("x")) == []
+    assert check({"content": visit.prompt}, b"")
+    assert check({"content": ""}, mp4("x"))
+
+
+def test_an_assignment_to_another_home_is_wrong() -> None:
+    """The formula has to come out at the user's home, and the jobs before it have to be listed."""
+    visit, check = visit_of("할당", home=3)
+    user: User = visit.user
+    assert check({"content": f"`{user.id} % 4 + 1 = 3`\n· 채팅 · **3**번이 처리"}, b"") == []
+    assert check({"content": f"`{user.id} % 4 + 1 = 4`\n· 채팅 · **3**번이 처리"}, b"")
+    assert check({"content": f"`{user.id} % 4 + 1 = 3`"}, b"")
