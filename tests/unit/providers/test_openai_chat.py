@@ -171,6 +171,8 @@ _ERRORS: list[tuple[int, str | None, str | None, str, type[ProviderError]]] = [
     (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota", ProviderQuotaExhausted),
     (429, "insufficient_quota", "credit_balance_exhausted", "No credit", ProviderQuotaExhausted),
     (429, "insufficient_quota", None, "No credit", ProviderQuotaExhausted),
+    (429, "requests", "insufficient_quota", "The code outweighs the type", ProviderQuotaExhausted),
+    (500, "server_error", "invalid_prompt", "The code outweighs type and status", ProviderRefused),
     (429, None, "organization_spend_limit_exceeded", "Limit", ProviderQuotaExhausted),
     (429, None, "project_spend_limit_exceeded", "Limit", ProviderQuotaExhausted),
     (429, None, "organization_usage_limit_exceeded", "Limit", ProviderQuotaExhausted),
