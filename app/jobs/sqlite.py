@@ -109,13 +109,6 @@ class SqliteJobStore:
             running={home: count for state, home, count in rows if state == RUNNING},
         )
 
-    async def position(self, job_id: str) -> int:
-        select = (
-            f"SELECT count(*) FROM jobs AS other JOIN jobs AS this ON this.id=? AND this.state='{WAITING}' "
-            f"WHERE other.state='{WAITING}' AND other.home=this.home AND other.seq<this.seq"
-        )
-        return int(await self._engine.read(lambda connection: connection.execute(select, (job_id,)).fetchone()[0]))
-
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:

@@ -85,9 +85,6 @@ class JobStore(Protocol):
     async def counts(self) -> QueueCounts:
         """Open jobs by home."""
 
-    async def position(self, job_id: str) -> int:
-        """How many jobs of the same home wait before this one; 0 if none, or if it does not wait."""
-
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:
