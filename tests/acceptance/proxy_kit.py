@@ -18,7 +18,7 @@ from typing import Literal
 import pytest
 
 PROXY_DIR = Path(__file__).resolve().parents[2] / "proxy"
-NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
+NGINX = os.environ.get("NGINX_BINARY") or shutil.which("nginx") or "/usr/sbin/nginx"
 MODULE = os.environ.get("NGINX_MODULE", "/usr/lib/nginx/modules/ngx_http_js_module.so")
 MISSING = "" if Path(NGINX).exists() and Path(MODULE).exists() else "nginx with its njs module is not installed"
 
