@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 from app.balancing.keyset import OPENAI
 from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
@@ -55,12 +57,13 @@ async def _ask(context: JobContext) -> str:
     length, finish = 0, None
     async with services.keys[OPENAI].use():
         timeout = min(services.chat_timeout_s, context.seconds_left())
-        async for chunk in services.chat.stream(request, timeout_s=timeout):
-            pieces.append(chunk.text)
-            length += len(chunk.text)
-            finish = chunk.finish or finish
-            if length:
-                context.progress.show(_WRITING.format(length=length))
+        async with aclosing(services.chat.stream(request, timeout_s=timeout)) as chunks:
+            async for chunk in chunks:
+                pieces.append(chunk.text)
+                length += len(chunk.text)
+                finish = chunk.finish or finish
+                if length:
+                    context.progress.show(_WRITING.format(length=length))
     text = "".join(pieces).strip()
     if not text:
         raise ProviderBadAnswer("the model's answer is empty", provider=OPENAI)

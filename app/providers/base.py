@@ -6,7 +6,7 @@ A provider belongs to one key: the composition root makes one of each for the in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -55,7 +55,7 @@ class ChatProvider(Protocol):
 
     name: str
 
-    def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncIterator[ChatChunk]:
+    def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[ChatChunk, None]:
         """Yield the answer as it grows and end after the chunk with `finish`.
 
         `timeout_s` bounds the whole stream, first byte to last. A stream that ends without a finish reason raises
