@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.discord.api_errors import read_error, seconds
+from app.discord.api_errors import ApiError, read_error, seconds
 from app.discord.rate_limits import read_rate_limit
 
 
@@ -45,6 +45,14 @@ def test_details_name_paths_and_stop_at_twenty() -> None:
     assert error.details("commands")[1] == "commands[0].options[3].name: one"
     many = {str(n): leaf for n in range(1000)}
     assert len(read_error(httpx2.Response(400, json={"errors": many})).details()) == 20
+
+
+def test_a_tree_of_any_depth_is_survived() -> None:
+    """A tree deeper than Python's stack has no details and raises nothing."""
+    tree: dict[str, Any] = {"_errors": [{"message": "far down"}]}
+    for _ in range(5000):
+        tree = {"a": tree}
+    assert ApiError(400, 50035, "Invalid", {"errors": tree}).details() == []
 
 
 @pytest.mark.parametrize(

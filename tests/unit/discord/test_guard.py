@@ -73,6 +73,42 @@ async def test_answers_go_on_when_discord_takes_them_again(bench: MakeBench) -> 
     assert b.clock.elapsed - before <= 8
 
 
+async def test_a_success_shrinks_the_gap(bench: MakeBench) -> None:
+    """Of three answers after a bad spell only the first waits for the grown gap."""
+    b = await bench(invalid_limit=10)
+    await spoil(b, 9)
+    calls = len(b.discord.calls)
+    for n in range(3):
+        assert await b.final(token=f"good-{n}")
+    first, second, third = b.discord.times[calls:]
+    assert first - b.discord.times[calls - 1] == 16
+    assert second - first == third - second == 1
+
+
+async def test_finals_of_a_strained_guard_never_overlap(bench: MakeBench) -> None:
+    """A call that takes longer than the gap is awaited: its response may be the one that closes the guard."""
+    b = await bench(invalid_limit=10)
+    await spoil(b, 6)
+    calls = len(b.discord.calls)
+    b.discord.latency = 5.0
+    await asyncio.gather(*(b.final(token=f"good-{n}") for n in range(3)))
+    times = b.discord.times[calls:]
+    assert all(later - earlier >= 5 for earlier, later in itertools.pairwise(times))
+
+
+async def test_a_global_limit_met_while_waiting_for_a_turn_is_obeyed(bench: MakeBench) -> None:
+    """The token whose turn comes after another's global 429 waits for its end too."""
+    b = await bench(invalid_limit=10)
+    await spoil(b, 6)
+    b.discord.answers = [limited(30, everywhere=True)]
+    started, calls = b.clock.elapsed, len(b.discord.calls)
+    await asyncio.gather(b.final(token="one"), b.final(token="two"))
+    first, *later = b.discord.times[calls:]
+    assert len(later) == 2
+    assert all(at - first >= 30 for at in later)
+    assert first - started <= 8
+
+
 async def test_the_gap_doubles_with_each_further_invalid_response() -> None:
     """One, two, four seconds; a success brings it back to one."""
     clock = FakeClock()

@@ -80,6 +80,15 @@ async def test_a_404_long_after_receipt_is_final_at_once(bench: MakeBench) -> No
     assert len(b.discord.calls) == 1
 
 
+async def test_a_receipt_in_the_future_does_not_stretch_the_early_404(bench: MakeBench) -> None:
+    """Symptom: a dead message asked for over an hour. Cause: the receiving instance's clock was ahead of this one's.
+    Rule: never longer than 15 s from now."""
+    b = await bench(*[error(404, 10015) for _ in range(40)])
+    with pytest.raises(AnswerGone):
+        await b.final(received_at=b.received_at + 3600)
+    assert b.clock.elapsed == pytest.approx(15.0)
+
+
 @pytest.mark.parametrize(
     "settled",
     [error(404, 10008), error(401, 50027), error(401, 50014), httpx2.Response(401), error(404, 10003)],
@@ -229,6 +238,14 @@ async def test_a_429_without_json_is_waited_out_too(
     b = await bench(*[httpx2.Response(429, text="<html>1015</html>", headers=headers) for _ in range(2)])
     assert await b.final()
     assert b.discord.times == expected
+
+
+async def test_a_success_ends_the_growth_of_blind_waits(bench: MakeBench) -> None:
+    """The next 429 without a wait costs five seconds again."""
+    b = await bench(httpx2.Response(429), httpx2.Response(429), ok(), httpx2.Response(429))
+    assert await b.final(token="one")
+    assert await b.final(token="two")
+    assert b.discord.times == [0, 5, 15, 15, 20]
 
 
 async def test_a_wait_longer_than_the_token_lives_is_not_begun(bench: MakeBench) -> None:
