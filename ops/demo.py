@@ -86,7 +86,8 @@ def _play(stage: Stage, system: System, out: Console, say: Say) -> bool:
         stage.simulator_url,
         stage.control_token,
         addresses(system)["interactions"],
-        [f"http://127.0.0.1:{port}" for port in system.ports],
+        system.ops_url,
+        len(system.ports),
     )
     visits = tour.play(lambda visit: say(f"  /{visit.command} for {visit.user.id}: {_verdict(visit)}"))
     out.print(_table(visits))
@@ -110,7 +111,10 @@ def _table(visits: Sequence[Visit]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("command", "user", "where", "home", "served by", "key set", "ack", "answer after", "", "answer"):
         right = heading in ("ack", "answer after")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        width = None if heading == "answer" else max(1, len(heading))  # only the answer gives way
+        table.add_column(
+            heading, justify="right" if right else "left", min_width=width, no_wrap=True, overflow="ellipsis"
+        )
     for visit in visits:
         table.add_row(
             f"/{visit.command}",

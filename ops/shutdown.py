@@ -63,5 +63,9 @@ def _clear(paths: Paths, system: System | None, say: Say | None) -> None:
     if say is not None and any(paths.pids.glob("*")):
         say("Nothing ran; cleared the pid and socket files an earlier run left behind.")
     if system:
-        Path(system.socket).unlink(missing_ok=True)
+        socket = Path(system.socket)
+        socket.unlink(missing_ok=True)
+        if socket.parent != paths.run:
+            with suppress(OSError):  # not empty: another system's socket is there too
+                socket.parent.rmdir()
     shutil.rmtree(paths.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import struct
 import zlib
@@ -14,10 +15,12 @@ import httpx2
 
 from app.balancing.assignment import home_of
 from ops.health import get_json
+from ops.processes import wait_for
 from simulator.ledger import digest
 
 ANSWER_WITHIN_S = 60.0
 ACK_LIMIT_MS = 3000.0
+RECORDED_WITHIN_S = 5.0
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -72,7 +75,7 @@ def visits_of(user: User) -> list[tuple[Visit, Check]]:
     picture = user.say(f"달빛 아래의 고양이 ({mark})", f"a cat in the moonlight ({mark})")
     film = user.say(f"파도를 타는 고양이 ({mark})", f"a cat riding a wave ({mark})")
     return [
-        (Visit(user, "핑", {}), _says(user.say("퐁", "Pong"), f"**{user.home}**")),
+        (Visit(user, "핑", {}), _says(user.say("퐁", "Pong"), user.say("담당 인스턴스", "home instance"))),
         (Visit(user, "로드밸런서", {}), _says("4/4")),
         (Visit(user, "성능", {}), _says("3,500 → 14,000", user.say("성능", "Performance"))),
         (Visit(user, "채팅", {"질문": question}, question), _says(question)),
@@ -130,17 +133,18 @@ def _shows_mp4(visit: Visit, message: dict[str, Any], file: bytes) -> list[str]:
 class Tour:
     """Plays the visits through the simulator's control API, and learns from the system who did the work."""
 
-    def __init__(self, simulator_url: str, control_token: str, target: str, instance_urls: list[str]) -> None:
+    def __init__(self, simulator_url: str, control_token: str, target: str, ops_url: str, instances: int) -> None:
         self._url = simulator_url
         self._target = target
-        self._instances = instance_urls
+        self._ops_url = ops_url
+        self._instances = instances
         self._http = httpx2.Client(
             headers={"X-Control-Token": control_token}, timeout=ANSWER_WITHIN_S + 15, trust_env=False
         )
 
     def play(self, on_visit: Callable[[Visit], None]) -> list[Visit]:
         """Let all users go their way at the same time; each uses one command after the other."""
-        everyone = users(len(self._instances))
+        everyone = users(self._instances)
         with self._http, ThreadPoolExecutor(max_workers=len(everyone)) as pool:
             walks = [pool.submit(self._walk, user, on_visit) for user in everyone]
             return [visit for walk in walks for visit in walk.result()]
@@ -180,7 +184,9 @@ class Tour:
         if visit.prompt:
             self._trace(visit, shown["id"])
         else:
-            visit.served_by = _number(ack.get("served_by"))
+            visit.served_by = _number(ack.get("served_by")) or _told_by(visit.answer)
+            if visit.served_by is None and visit.command != "핑":
+                return  # an instant answer that says nothing about its instance, neither in a header nor in its text
         if visit.served_by != user.home:
             visit.problems.append(f"served by instance {visit.served_by}, not by the home {user.home}")
 
@@ -195,10 +201,18 @@ class Tour:
 
     def _trace(self, visit: Visit, interaction_id: str) -> None:
         """Find out which instance did the job (from its record) and whose key it used (from the provider's ledger)."""
-        for url in self._instances:
-            for job in (get_json(f"{url}/stats") or {}).get("recent_jobs") or []:
-                if str(job.get("interaction_id") or job.get("id")) == interaction_id:
-                    visit.served_by = _number(job.get("served_by"))
+        found: list[dict[str, Any]] = []
+
+        def recorded() -> bool:
+            jobs = (get_json(f"{self._ops_url}/stats") or {}).get("recent_jobs") or []
+            found[:] = [job for job in jobs if str(job.get("id")) == interaction_id]
+            return bool(found)
+
+        # The user sees the answer a moment before the job is written down as done.
+        if not wait_for(recorded, RECORDED_WITHIN_S):
+            visit.problems.append("/stats does not list the job")
+            return
+        visit.served_by = _number(found[0].get("served_by"))
         events = self._http.get(f"{self._url}/control/ledger").raise_for_status().json()
         wanted = digest(visit.prompt)
         sets = {str(event["key"]) for event in events if event.get("prompt") == wanted and event.get("key")}
@@ -207,6 +221,12 @@ class Tour:
             visit.problems.append(
                 f"key set {visit.key_set or '(none)'} was used, not that of instance {visit.served_by}"
             )
+
+
+def _told_by(answer: str) -> int | None:
+    """Which instance `/핑` says it was answered by."""
+    told = re.search(r"(?:응답한 인스턴스|Answered by instance): \*\*(\d+)\*\*", answer)
+    return int(told[1]) if told else None
 
 
 def _number(value: object) -> int | None:
