@@ -30,6 +30,9 @@ LONGEST_DESCRIPTION = 2000
 CREATE_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 20.0
 DOWNLOAD_TIMEOUT_S = 120.0
+LARGEST_ATTACHED = 25 * 1024 * 1024
+"""A larger video is linked even where Discord would take it: answers are kept in the store until delivered."""
+
 TIME_TO_DELIVER_S = 30.0
 """Polling ends this long before the deadline, to say so in time."""
 
@@ -74,7 +77,7 @@ async def run(context: JobContext) -> Answer:
     task_id = str(facts["task_id"]) if facts.get("step") == "submitted" else await _create(context)
     file = await _follow(context, task_id)
     context.progress.show(_DOWNLOADING)
-    limit = context.interaction.attachment_size_limit
+    limit = min(context.interaction.attachment_size_limit, LARGEST_ATTACHED)
     timeout = min(DOWNLOAD_TIMEOUT_S, max(1.0, context.seconds_left()))
     data = await _fetch(context, file, limit, timeout)
     prompt = quote(context.interaction.options["설명"])

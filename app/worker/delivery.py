@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from app.discord.models import Interaction
 from app.discord.replies import Message
+from app.discord.splitting import first_part
 from app.discord.webhook import FollowUpClient
+from app.discord.wire import CONTENT_MAX
 from app.errors import AnswerRejected, DiscordError
 from app.jobs.job import Job, Outcome
 from app.texts import Text
@@ -55,9 +57,9 @@ class Delivery:
         self, job: Job, interaction: Interaction, message: Message, error: AnswerRejected
     ) -> tuple[Outcome, str]:
         locale = interaction.locale
-        if error.too_large and message.attachments and message.content:
+        if error.too_large and message.attachments:
             note = _TOO_LARGE.to(locale)
-            simpler = Message(message.content[: 2000 - len(note)] + note)
+            simpler = Message((first_part(message.content, CONTENT_MAX - len(note)) + note).lstrip())
         else:
             simpler = Message(_REFUSED_BY_DISCORD.to(locale))
         try:

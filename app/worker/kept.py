@@ -1,32 +1,45 @@
-"""A finished answer as bytes, for the store to keep until it is delivered: what was paid for is not paid for again."""
+"""A job's last word as bytes, for the store to keep until it is delivered.
+
+What was paid for is not paid for again. And since keeping takes the current lease, there is at most one last word:
+whoever delivers it, and however often, sends the very same edit.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
-from app.commands.base import Answer
 from app.discord.replies import Attachment, Message
-
-LARGEST_KEPT = 32 * 1024 * 1024
-"""A larger answer is not kept: writing it would hold up every other job's transaction."""
+from app.jobs.job import Outcome
 
 
-def pack(answer: Answer) -> bytes | None:
-    """Return the answer as one JSON line followed by the files' bytes; None if it is too large to be kept."""
-    message = answer.message
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job's last message, and what is recorded with it."""
+
+    message: Message
+    outcome: Outcome
+    provider: str = ""
+    error: str = ""
+
+
+def pack(ended: Ended) -> bytes:
+    """Return one JSON line followed by the files' bytes."""
+    message = ended.message
     head = {
-        "provider": answer.provider,
+        "outcome": ended.outcome.value,
+        "provider": ended.provider,
+        "error": ended.error,
         "content": message.content,
         "embeds": list(message.embeds),
         "components": list(message.components),
         "files": [[a.filename, a.media_type, a.description, len(a.data)] for a in message.attachments],
     }
-    packed = b"\n".join([json.dumps(head).encode(), b"".join(a.data for a in message.attachments)])
-    return packed if len(packed) <= LARGEST_KEPT else None
+    return b"\n".join([json.dumps(head).encode(), b"".join(a.data for a in message.attachments)])
 
 
-def unpack(packed: bytes) -> Answer:
-    """Return the answer that `pack` packed."""
+def unpack(packed: bytes) -> Ended:
+    """Return what `pack` packed."""
     line, _, data = packed.partition(b"\n")
     head = json.loads(line)
     files, start = [], 0
@@ -34,4 +47,4 @@ def unpack(packed: bytes) -> Answer:
         files.append(Attachment(filename, data[start : start + size], media_type, description))
         start += size
     message = Message(head["content"], tuple(head["embeds"]), tuple(files), tuple(head["components"]))
-    return Answer(message, head["provider"])
+    return Ended(message, Outcome(head["outcome"]), head["provider"], head["error"])

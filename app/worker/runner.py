@@ -1,15 +1,14 @@
 """One job, from lease to end: run it, keep the result, deliver it, record how it ended.
 
-In this order, because each step is undone by nothing that can happen in the next: a result that is kept is delivered
-even if this process dies now; an answer that is delivered stays the answer even if the record of it is lost, since the
-next run finds the kept result and sends the very same edit again.
+In this order, because each step is undone by nothing that can happen in the next: a last word that is kept, an answer
+or an apology, is delivered even if this process dies now; once delivered it stays the last word even if the record of
+that is lost, since the next run finds it kept and sends the very same edit again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ from app.metrics import Metrics
 from app.redaction import excerpt
 from app.texts import Text
 from app.worker.delivery import Delivery
-from app.worker.kept import pack, unpack
+from app.worker.kept import Ended, pack, unpack
 from app.worker.progress import ProgressReporter
 
 TIME_TO_DELIVER_S = 20.0
@@ -51,16 +50,6 @@ _REFERENCE = Text(ko="⚠️ {sentence}\n-# 참조 번호 {reference}", en="⚠�
 T = TypeVar("T")
 
 log = structlog.get_logger("worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A job's last message and what is recorded with it."""
-
-    message: Message
-    outcome: Outcome
-    provider: str = ""
-    error: str = ""
 
 
 class Runner:
@@ -112,9 +101,11 @@ class Runner:
             log.exception("job broke, the lease will run out", **_facts(job))
 
     async def end(self, job: Job, error: QuartetError | None) -> None:
-        """End a job that was not run: with the error's sentence, or because its time is up."""
+        """End a job that can't run: with what an earlier run kept, the error's sentence, or because its time is up."""
         interaction = parse(read_json(job.payload))
-        if error is None:
+        if job.result is not None:
+            ended = unpack(job.result)
+        elif error is None:
             ended = self._apology(job, interaction, _EXPIRED, Outcome.EXPIRED, "")
         else:
             ended = self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
@@ -126,8 +117,7 @@ class Runner:
     async def _result(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Ended | None:
         """Return how the job ends, or None if it goes back to the queue for another key."""
         if job.result is not None:
-            answer = unpack(job.result)
-            return Ended(answer.message, Outcome.ANSWERED, answer.provider)
+            return unpack(job.result)
         if job.attempts > MAX_ATTEMPTS:
             return self._apology(job, interaction, _CRASHED, Outcome.FAILED, "Crashed")
         progress.start()
@@ -149,9 +139,6 @@ class Runner:
             return self._apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
         finally:
             await progress.close()
-        packed = pack(answer)
-        if packed is not None:
-            await self._persist(job, lambda: self._store.keep(job, packed))
         return Ended(answer.message, Outcome.ANSWERED, answer.provider)
 
     async def _run_command(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Answer:
@@ -179,12 +166,10 @@ class Runner:
         await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
 
     async def _conclude(self, job: Job, interaction: Interaction, ended: Ended) -> None:
-        """Deliver and record. The lease is confirmed first: whoever lost it must not be seen any more."""
-        lost = await self._persist(
-            job, lambda: self._store.renew(self._instance, {job.id: job.fence}, until=job.expires_at)
-        )
-        if lost:
-            raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
+        """Keep, deliver, record. Keeping takes the current lease: whoever lost it is not seen any more."""
+        packed = pack(ended)
+        if packed != job.result:
+            await self._persist(job, lambda: self._store.keep(job, packed))
         started = self._clock.monotonic()
         outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
         now = self._clock.now()
