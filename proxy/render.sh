@@ -81,15 +81,15 @@ check_listen() { # variable name, value
 }
 
 # A request may meet N-1 frozen instances before the one that lives, and has to be answered within 3 s all the same.
-# Beyond four instances only the retry window bounds it. The last resort comes on top of time already spent.
+# Beyond four instances only nginx.conf's retry window bounds it.
 set_timeouts() {
     case $INSTANCE_COUNT in
-        1) answer=2500 PROXY_LAST_ANSWER_TIMEOUT_MS=1400 ;;
-        2 | 3) answer=1000 PROXY_LAST_ANSWER_TIMEOUT_MS=600 ;;
-        *) answer=700 PROXY_LAST_ANSWER_TIMEOUT_MS=400 ;;
+        1) answer=2500 last=2400 ;;
+        2 | 3) answer=1000 last=900 ;;
+        *) answer=700 last=900 ;;
     esac
+    PROXY_LAST_ANSWER_TIMEOUT_MS=${PROXY_ANSWER_TIMEOUT_MS:-$last}
     PROXY_ANSWER_TIMEOUT_MS=${PROXY_ANSWER_TIMEOUT_MS:-$answer}
-    PROXY_RETRY_WINDOW_MS=2300
 }
 
 [ $# -eq 1 ] && [ -n "$1" ] || { echo "usage: render.sh OUT_DIR" >&2; exit 2; }
@@ -112,7 +112,7 @@ in_range "$PROXY_CLIENT_TIMEOUT_S" 1 60 || fault "PROXY_CLIENT_TIMEOUT_S must be
 
 set_timeouts
 export INSTANCE_COUNT INSTANCE_ADDRESSES PUBLIC_LISTEN OPS_LISTEN NGINX_RUN_DIR NGINX_CONF_DIR NGINX_MODULE NGINX_WORKERS
-export PROXY_CLIENT_TIMEOUT_S PROXY_ANSWER_TIMEOUT_MS PROXY_LAST_ANSWER_TIMEOUT_MS PROXY_RETRY_WINDOW_MS
+export PROXY_CLIENT_TIMEOUT_S PROXY_ANSWER_TIMEOUT_MS PROXY_LAST_ANSWER_TIMEOUT_MS
 
 # A new file is moved over the old one, so that a running nginx never reloads half of it.
 cp "$template_dir/routing.js" "$NGINX_CONF_DIR/routing.js.new" &&

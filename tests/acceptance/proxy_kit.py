@@ -75,11 +75,12 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
 
 @dataclass
 class StandIn:
-    """Stands in for an instance: records what arrives and behaves as its `mode` says."""
+    """Stands in for an instance: records what arrives, behaves as its `mode` says and answers after `delay` s."""
 
     id: int
     mode: Mode = "answering"
     status: int = 200
+    delay: float = 0.0
     port: int = 0
     connections: int = 0
     arrivals: list[Arrival] = field(default_factory=list)
@@ -122,6 +123,7 @@ class StandIn:
         self.arrivals.append(Arrival(self.id, method, target, headers, body))
         if self.mode == "frozen":
             await asyncio.Event().wait()
+        await asyncio.sleep(self.delay)
         if target.startswith("/dashboard/events"):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: first\n\n")
             await writer.drain()

@@ -164,6 +164,15 @@ async def test_users_come_home_again(tmp_path: Path) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_slowness_of_all_is_waited_out(tmp_path: Path) -> None:
+    """When all instances take 0.8 s, and so are all resting, everybody is answered: the last resort waits longer."""
+    async with front(tmp_path) as running:
+        for instance in running.instances:
+            instance.delay = 0.8
+        await play_at_once(running, 8)
+        assert_all_answered(await play_at_once(running, 40), {1, 2, 3, 4})
+
+
 async def test_one_instance_alone_has_all_the_time(tmp_path: Path) -> None:
     """With nobody to try instead, a single dead instance gives a quick 502 and is found at once when it is back."""
     async with front(tmp_path, 1) as running:
