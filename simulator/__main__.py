@@ -7,11 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-import uvicorn
-
 from simulator.app import create_app
 from simulator.config import SimulatorConfig
-from simulator.server import server_config
+from simulator.server import ProcessServer, server_config
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -38,7 +36,7 @@ def main() -> None:
     app.discord.cdn_url = f"http://{args.host}:{args.port}"
     facts = {"url": app.discord.cdn_url, "public_key": app.discord.public_key, "seed": app.world.seed}
     print(json.dumps(facts), flush=True)
-    uvicorn.Server(server_config(app, host=args.host, port=args.port)).run()
+    ProcessServer(server_config(app, host=args.host, port=args.port), app).run()
 
 
 if __name__ == "__main__":

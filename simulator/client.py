@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from simulator.wire import tls
+
 POLL_S = 20.0
 
 
@@ -21,7 +23,7 @@ class ControlClient:
 
     def __init__(self, url: str, token: str = "") -> None:
         headers = {"X-Control-Token": token} if token else {}
-        self._http = httpx2.AsyncClient(base_url=f"{url}/control", headers=headers, timeout=POLL_S + 10,
+        self._http = httpx2.AsyncClient(base_url=f"{url}/control", headers=headers, timeout=POLL_S + 10, verify=tls(),
                                         trust_env=False)  # fmt: skip
 
     async def __aenter__(self) -> ControlClient:

@@ -18,6 +18,7 @@ from simulator.discord_state import FLAG_EPHEMERAL, Ack, Attachment, Interaction
 from simulator.discord_use import check_use
 from simulator.discord_world import DiscordWorld
 from simulator.ledger import digest
+from simulator.wire import tls
 
 DELIVERY_AGENT = "Discord-Interactions/1.0 (+https://discord.com)"
 
@@ -157,7 +158,7 @@ class DiscordClient:
         """Return the delivering client, made on first use."""
         if self._http is None:
             limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-            self._http = httpx2.AsyncClient(limits=limits, trust_env=False)
+            self._http = httpx2.AsyncClient(limits=limits, trust_env=False, verify=tls())
         return self._http
 
     async def close(self) -> None:

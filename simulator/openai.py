@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from simulator.chat_text import compose, directives, text_of, tokens
-from simulator.openai_errors import (
-    CONTENT_FILTER_FRAME,
-    check_request,
-    error,
-    quota,
-    rate_limited,
-    unauthorized,
-)  # fmt: skip
+from simulator.chat_text import directives, text_of
+from simulator.openai_answer import Answer
+from simulator.openai_errors import check_request, error, quota, rate_limited, unauthorized
 from simulator.provider_call import ProviderCall, early_fault, serve
-from simulator.wire import abort
 from simulator.world import World
 
 MODELS = ("gpt-5.4", "gpt-5.4-mini", "gpt-5-mini", "gpt-4.1", "gpt-4o", "gpt-4o-mini")
@@ -107,120 +99,10 @@ class OpenAI:
         if refused is not None:
             call.outcome = call.outcome if call.outcome != "ok" else "refused"
             return refused
-        answer = _Answer(self.world, call, body, prompt)
+        answer = Answer(self.world, call, body, prompt)
         if body.get("stream"):
             return StreamingResponse(answer.stream(), media_type="text/event-stream", headers=headers)
         return JSONResponse(await answer.whole(), headers=headers)
-
-
-class _Answer:
-    """One completion: its text, its pace and its frames."""
-
-    def __init__(self, world: World, call: ProviderCall, body: dict[str, Any], prompt: str) -> None:
-        self.world = world
-        self.call = call
-        self.body = body
-        self.id = f"chatcmpl-{call.number}"
-        self.created = int(time.time())
-        self.speed = call.key.speed
-        wishes = directives(prompt)
-        pieces = tokens(compose(body["messages"]))
-        limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)
-        self.pieces = pieces[:limit]
-        self.finish = "length" if len(pieces) > limit else "stop"
-        if call.suffers("filter") or "filter" in wishes:
-            self.pieces, self.finish = self.pieces[:3], "content_filter"
-            call.outcome = "content_filter"
-        self.prompt_tokens = sum(len(tokens(text_of(m.get("content")))) + 4 for m in body["messages"])
-        self.seconds = float(wishes["seconds"]) if wishes.get("seconds", "").replace(".", "", 1).isdigit() else None
-
-    def usage(self) -> dict[str, Any]:
-        """Return the token counts."""
-        done = len(self.pieces)
-        return {
-            "prompt_tokens": self.prompt_tokens, "completion_tokens": done, "total_tokens": self.prompt_tokens + done,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0,
-                                          "rejected_prediction_tokens": 0},
-        }  # fmt: skip
-
-    async def whole(self) -> dict[str, Any]:
-        """Return the completion in one piece, after the time it takes."""
-        await self.world.sleep(self._first_wait() + self._pace() * len(self.pieces))
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": "".join(self.pieces),
-            "refusal": None,
-            "annotations": [],
-        }
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish}
-        return {"id": self.id, "object": "chat.completion", "created": self.created, "model": self.body["model"],
-                "choices": [choice], "usage": self.usage(), "system_fingerprint": "fp_simulator",
-                "service_tier": "default"}  # fmt: skip
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Yield the frames: role, content, finish, usage if asked for, `[DONE]`."""
-        options = self.body.get("stream_options") or {}
-        await self.world.sleep(self._first_wait())
-        if self.call.suffers("error_frame"):
-            yield _frame(CONTENT_FILTER_FRAME if self.call.fault and self.call.fault.code == "filter" else {
-                "error": {"message": "The server had an error processing your request.", "type": "server_error",
-                          "param": None, "code": str(self.call.fault.code) if self.call.fault
-                          and self.call.fault.code else None}})  # fmt: skip
-            self.call.outcome = "error_frame"
-            return
-        yield self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
-        async for piece in self._paced():
-            yield self._chunk({"content": piece}, None)
-        if self.call.suffers("no_finish"):
-            self.call.outcome = "no_finish"
-            return
-        yield self._chunk({}, self.finish)
-        if options.get("include_usage"):
-            last = {**self._base(), "choices": [], "usage": self.usage()}
-            yield _frame(last)
-        yield b"data: [DONE]\n\n"
-
-    async def _paced(self) -> AsyncIterator[str]:
-        """Yield pieces at the key's speed, several at once where the pace is finer than a timer can be."""
-        pace = self._pace()
-        group = max(1, round(0.02 / pace)) if pace > 0 else 16
-        cut_at = len(self.pieces) // 2 if self.call.suffers("cut", "done_then_drop") else None
-        for at in range(0, len(self.pieces), group):
-            if cut_at is not None and at >= cut_at:
-                self.call.outcome = "fault_cut"
-                abort(self.call.request.scope)
-                return
-            yield "".join(self.pieces[at : at + group])
-            await self.world.sleep(pace * group)
-
-    def _first_wait(self) -> float:
-        return 0.0 if self.seconds is not None else self.world.spread(self.speed.ttft_s, self.speed)
-
-    def _pace(self) -> float:
-        if self.call.suffers("trickle") and self.call.fault is not None:
-            return self.call.fault.seconds / max(1, len(self.pieces))
-        if self.seconds is not None:
-            return self.seconds / max(1, len(self.pieces))
-        return self.world.spread(1 / self.speed.tokens_per_s, self.speed)
-
-    def _base(self) -> dict[str, Any]:
-        return {"id": self.id, "object": "chat.completion.chunk", "created": self.created,
-                "model": self.body["model"], "service_tier": "default",
-                "system_fingerprint": "fp_simulator"}  # fmt: skip
-
-    def _chunk(self, delta: dict[str, Any], finish: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        chunk = {**self._base(), "choices": [choice]}
-        if (self.body.get("stream_options") or {}).get("include_usage"):
-            chunk["usage"] = None
-        if (self.body.get("stream_options") or {}).get("include_obfuscation", True) and delta.get("content"):
-            chunk["obfuscation"] = "x" * (1 + len(delta["content"]) % 7)
-        return _frame(chunk)
-
-
-def _frame(value: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n\n"
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -17,10 +17,6 @@ PARAMETERS = frozenset({
     "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options",
     "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
 })  # fmt: skip
-CONTENT_FILTER_FRAME = {
-    "error": {"message": "The response was filtered.", "type": "invalid_request_error", "param": None,
-              "code": "content_filter"}
-}  # fmt: skip
 
 
 def error(
@@ -54,6 +50,13 @@ def quota(code: str) -> Response:
     """Return 429 for an account without credit: no Retry-After, since waiting does not help."""
     message = "You exceeded your current quota, please check your plan and billing details."
     return error(429, message, "insufficient_quota", code, None)
+
+
+def error_frame(code: object) -> dict[str, Any]:
+    """Return the error object that may come as a stream's frame, inside HTTP 200."""
+    kind = code if code in ("insufficient_quota", "rate_limit_exceeded") else "server_error"
+    message = "The server had an error while processing your request."
+    return {"error": {"message": message, "type": kind, "param": None, "code": None if code is None else str(code)}}
 
 
 def check_request(body: dict[str, Any], context_chars: int) -> Response | None:

@@ -19,8 +19,8 @@ from simulator.ledger import Ledger
 DISCORD_PATH = "/discord/api/v10"
 
 
-class _Server(uvicorn.Server):
-    """A server that says when it listens and leaves the process's signals alone."""
+class ProcessServer(uvicorn.Server):
+    """A server that says when it listens, and whose end does not wait for calls that hang on purpose."""
 
     def __init__(self, config: uvicorn.Config, app: SimulatorApp) -> None:
         super().__init__(config)
@@ -31,10 +31,19 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    async def main_loop(self) -> None:
+        seconds_tenths = 0
+        while not await self.on_tick(seconds_tenths % 10):
+            seconds_tenths += 1
+            await self._simulator.world.sleep(0.1)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Calls that hang on purpose end now, so that closing does not wait for them.
         self._simulator.world.closing.set()
         await super().shutdown(sockets)
+
+
+class _EmbeddedServer(ProcessServer):
+    """The same inside somebody else's event loop: it leaves the process's signals alone."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,7 +70,7 @@ class SimulatorServer:
     ) -> None:  # fmt: skip
         self.app = create_app(config, ledger_path)
         self._address = (host, port)
-        self._server: _Server | None = None
+        self._server: _EmbeddedServer | None = None
         self._task: asyncio.Task[None] | None = None
         self.url = ""
 
@@ -101,12 +110,13 @@ class SimulatorServer:
         return f"{self.url}/minimax"
 
     async def __aenter__(self) -> SimulatorServer:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # With the protocol named asyncio sets TCP_NODELAY; without, every answer waits 40 ms for a delayed ACK.
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(self._address)
         host, port = sock.getsockname()[:2]
         self.url = self.app.discord.cdn_url = f"http://{host}:{port}"
-        self._server = _Server(server_config(self.app), self.app)
+        self._server = _EmbeddedServer(server_config(self.app), self.app)
         self._task = asyncio.create_task(self._server.serve(sockets=[sock]), name="simulator")
         ready = asyncio.create_task(self._server.ready.wait())
         await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -120,4 +130,5 @@ class SimulatorServer:
     ) -> None:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
+            self.app.world.closing.set()
             await self._task
