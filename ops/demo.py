@@ -20,12 +20,15 @@ from ops import native
 from ops.demo_stage import Stage, build_stage
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
+from ops.health import get_json
+from ops.processes import wait_for
 from ops.shutdown import Say, stop
 from ops.status import addresses
 from ops.system import Paths, System, only_one
 from ops.tour import Tour, Visit
 
 COMMANDS = 7
+ACQUAINTED_WITHIN_S = 10.0
 
 
 def run_demo(*, once: bool, out: Console, say: Say) -> int:
@@ -82,6 +85,10 @@ def _register(stage: Stage, say: Say) -> bool:
 
 def _play(stage: Stage, system: System, out: Console, say: Say) -> bool:
     say(f"Playing all {COMMANDS} commands for a user of each instance ...")
+    # Each instance learns of the others by their heartbeats, a second or two after its own start.
+    everyone = list(range(1, len(system.ports) + 1))
+    pages = [f"http://127.0.0.1:{port}/stats" for port in system.ports]
+    wait_for(lambda: all((get_json(page) or {}).get("alive") == everyone for page in pages), ACQUAINTED_WITHIN_S)
     tour = Tour(
         stage.simulator_url,
         stage.control_token,

@@ -31,6 +31,7 @@ def run_tests(pytest_arguments: Sequence[str], console: Console) -> int:
     results = []
     for name, arguments in [*STEPS, ("tests", ["-m", "pytest", *pytest_arguments])]:
         console.rule(f"{name}: {' '.join(arguments[1:]) if arguments[0] == '-m' else 'lint-imports'}")
+        console.file.flush()  # before the step's own output
         started = time.monotonic()
         code = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
         results.append((name, code, time.monotonic() - started))
