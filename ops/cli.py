@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ops import docker, native
 from ops.checks import OperatorSettings, check
@@ -240,6 +241,29 @@ def register(
     arguments += ["--dry-run"] if dry_run else []
     script = ROOT / "scripts" / "register_commands.py"
     raise typer.Exit(subprocess.run([sys.executable, str(script), *arguments], cwd=ROOT, check=False).returncode)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Look for what keeps the bot from answering: file, machine, running system, Discord. Changes nothing."""
+    from ops.doctor import examine
+
+    path = env_file_path(env_file)
+    if not path.exists():
+        load(env_file)  # says what to do
+    findings = []
+    for finding in examine(read_env_file(path)):
+        findings.append(finding)
+        if not as_json:
+            mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
+            advice = f"\n    {finding.advice}" if finding.advice else ""
+            out.print(mark, f"{escape(finding.subject)}: {escape(finding.detail)}{escape(advice)}")
+    if as_json:
+        sys.stdout.write(json.dumps([finding.to_json() for finding in findings], indent=2) + "\n")
+    raise typer.Exit(Exit.OK if all(finding.well for finding in findings) else Exit.FAILED)
 
 
 @app.command()

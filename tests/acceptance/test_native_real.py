@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -35,11 +36,17 @@ def a_bot(tmp_path: Path) -> Iterator[Bot]:
 
 
 def test_the_application_starts_shows_itself_and_ends_in_order(bot: Bot) -> None:
-    """All four answer; the operator's pages are on the ops port only; `stop` drains each to exit code 0."""
+    """All answer, a forged PING gets 401, the ops pages are on their port only; `stop` drains each to exit code 0."""
+    bot.configure(DISCORD_API_URL="http://127.0.0.1:1/api/v10")
     bot.start()
     stats = get_json(f"http://127.0.0.1:{bot.base + 1}/stats")
     assert stats["alive"] == [1, 2, 3, 4]
     assert get(f"http://127.0.0.1:{bot.base + 1}/dashboard")[0] == 200
+    found = {finding["subject"]: finding["well"] for finding in json.loads(bot.run("doctor", "--json").stdout)}
+    assert found == {
+        **dict.fromkeys(["configuration", "nginx", *(f"instance-{k}" for k in range(1, 5)), "signature"], True),
+        "Discord": False,  # nobody answers there in this test
+    }
     for path in ("stats", "metrics", "dashboard"):
         assert get(f"http://127.0.0.1:{bot.base}/{path}")[0] == 404
     assert (bot.paths.data_dir / "quartet.db").exists()
