@@ -2,6 +2,7 @@
 
 QuartetError
 ├── SettingsError            the environment is wrong; lists every fault by variable name
+├── DayExhausted            every instance has done its day's limit of this kind
 ├── StoreError
 │   ├── StoreUnavailable     the store can't be written or read now
 │   └── LeaseLost            somebody else works on this job now: change nothing any more
@@ -51,6 +52,15 @@ class SettingsError(QuartetError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = list(faults)
+
+
+class DayExhausted(QuartetError):
+    """Every instance has done the operator's daily limit of this kind of job."""
+
+    sentence = Text(
+        ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. 비용은 들지 않았어요. 내일(UTC 자정 이후) 다시 시도해 주세요.",
+        en="This feature is used up for today, and this cost nothing. Please try again tomorrow (after midnight UTC).",
+    )
 
 
 class StoreError(QuartetError):

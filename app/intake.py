@@ -8,12 +8,14 @@ all.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from app.balancing.assignment import job_home
+from app.balancing.cooldowns import Cooldowns
 from app.clock import Clock
 from app.commands.base import JobCommand
 from app.discord.models import Interaction
@@ -37,6 +39,16 @@ _FULL = Text(
     en="The queue is full ({limit:,} waiting). This was not accepted and cost nothing; please try again in a minute.",
 )
 
+_COOLDOWN = Text(
+    ko="조금만 천천히요! {seconds}초 뒤에 다시 쓸 수 있어요.",
+    en="Not so fast! You can use this again in {seconds} s.",
+)
+_DAY_EXHAUSTED = Text(
+    ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. <t:{reset}:R>에 다시 열려요. 비용은 들지 않았어요.",
+    en="This feature is used up for today and opens again <t:{reset}:R>. This cost nothing.",
+)
+_DAY_S = 86_400
+
 log = structlog.get_logger("intake")
 
 
@@ -49,7 +61,10 @@ class Refusal:
 
 
 class Intake:
-    """Records jobs for the worker. `notify` is called for each new one."""
+    """Records jobs for the worker. `notify` is called for each new one.
+
+    `day_exhausted` says whether every instance has done its day's limit of a kind.
+    """
 
     def __init__(
         self,
@@ -59,6 +74,8 @@ class Intake:
         instance_count: int,
         routing: str,
         max_waiting: int,
+        cooldowns: Cooldowns,
+        day_exhausted: Callable[[str], bool],
         notify: Callable[[], None],
     ) -> None:
         self._store = store
@@ -66,6 +83,8 @@ class Intake:
         self._instance_count = instance_count
         self._routing = routing
         self._max_waiting = max_waiting
+        self._cooldowns = cooldowns
+        self._day_exhausted = day_exhausted
         self._notify = notify
         self._withdrawals: set[asyncio.Task[None]] = set()
 
@@ -73,6 +92,20 @@ class Intake:
         self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float
     ) -> Refusal | None:
         """Record the interaction; None once it is on disk (or was already), else why it is not accepted."""
+        user, kind = interaction.user_id, command.kind
+        if self._day_exhausted(kind):
+            return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=_next_day(received_at)))
+        wait = self._cooldowns.begin(user, kind, interaction.id)
+        if wait > 0:
+            return Refusal("cooldown", _COOLDOWN.format(seconds=math.ceil(wait)))
+        refusal = await self._record(interaction, command, body, received_at)
+        if refusal is not None:
+            self._cooldowns.undo(user, kind, interaction.id)
+        return refusal
+
+    async def _record(
+        self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float
+    ) -> Refusal | None:
         job = NewJob(
             id=interaction.id,
             kind=command.kind,
@@ -89,6 +122,9 @@ class Intake:
             log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")
             self._withdraw_later(job.id)
             return Refusal("store_unavailable", StoreUnavailable.sentence)
+        except Exception:
+            self._withdraw_later(job.id)  # the edge will apologise, and nobody knows how far this came
+            raise
         if result is PutResult.FULL:
             return Refusal("queue_full", _FULL.format(limit=self._max_waiting))
         if result is PutResult.ACCEPTED:
@@ -116,3 +152,8 @@ class Intake:
                 await self._clock.sleep(WITHDRAW_EVERY_S)
             else:
                 return
+
+
+def _next_day(now: float) -> int:
+    """Return when the next UTC day begins, seconds since the epoch: Discord shows it in the reader's own time."""
+    return (int(now) // _DAY_S + 1) * _DAY_S

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import VERSION
+from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCluster, SqliteCounters
@@ -92,6 +93,8 @@ class Instance:
             instance_count=settings.instance_count,
             routing=settings.routing,
             max_waiting=settings.max_queued_jobs,
+            cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
+            day_exhausted=self._day_exhausted,
             notify=self.worker.notify,
         )
         self.edge = Edge(
@@ -148,6 +151,7 @@ class Instance:
             commands=JOB_COMMANDS,
             overview=self.overview,
             clock=self.clock,
+            day_exhausted=self._day_exhausted,
         )
         return Worker(
             leases=leases,
@@ -157,6 +161,7 @@ class Instance:
             overview=self.overview,
             clock=self.clock,
             slots=settings.max_concurrent_jobs,
+            day_limits=self.limits.day,
             steal=settings.routing == "user",
             chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
         )
@@ -184,6 +189,9 @@ class Instance:
             video_poll_s=settings.video_poll_s,
             user_ref=partial(_user_ref, _hash_key(settings)),
         )
+
+    def _day_exhausted(self, kind: str) -> bool:
+        return self.overview.day_exhausted(kind, self.limits.day[kind])
 
     def _describe(self) -> InstanceSnapshot:
         settings = self.settings
@@ -234,6 +242,10 @@ def _limits(settings: InstanceSettings) -> Limits:
         image_day=settings.image_daily_limit,
         video_day=settings.video_daily_limit,
     )
+
+
+def _cooldowns(settings: InstanceSettings) -> dict[str, float]:
+    return {"chat": settings.chat_cooldown_s, "image": settings.image_cooldown_s, "video": settings.video_cooldown_s}
 
 
 def _keys(settings: InstanceSettings, clock: Clock, counters: SqliteCounters, metrics: Metrics) -> KeySet:

@@ -23,6 +23,9 @@ COOL_DEFAULT_S = 20.0
 SPENT_REST_S = 3600.0
 DEAD_REST_S = 600.0
 
+PLENTY = 1_000_000
+"""The room of a key without limits."""
+
 
 class KeyState(StrEnum):
     """What the key is up to."""
@@ -85,6 +88,17 @@ class KeyBudget:
         if self._per_day and self._used_today >= self._per_day:
             wait = max(wait, 86_400 - self._clock.now() % 86_400)
         return wait
+
+    def room(self) -> int:
+        """Return how many calls may start now, at most `PLENTY`."""
+        if self.wait_s() > 0:
+            return 0
+        room = PLENTY
+        if self._per_minute:
+            room = min(room, self._per_minute - len(self._started))
+        if self._per_day:
+            room = min(room, self._per_day - self._used_today)
+        return room
 
     def reserve(self) -> bool:
         """Count a call that starts now; False, and nothing counted, if none may."""

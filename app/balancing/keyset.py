@@ -55,10 +55,9 @@ class ManagedKey:
         day = day_of(self._clock.now())
         self._budget.restore(day, (await self._counters.values(day)).get(self._counter, 0))
 
-    @property
-    def usable(self) -> bool:
-        """Whether a call may start now."""
-        return self._budget.wait_s() <= 0
+    def room(self) -> int:
+        """Return how many calls may start now."""
+        return self._budget.room()
 
     def snapshot(self) -> KeySnapshot:
         """Return the budget for others to see."""
@@ -113,9 +112,9 @@ class KeySet:
         for key in self._keys.values():
             await key.restore()
 
-    def usable(self, providers: Iterable[str]) -> bool:
-        """Whether at least one of these providers may be called now."""
-        return any(self._keys[provider].usable for provider in providers)
+    def room(self, providers: Iterable[str]) -> int:
+        """Return how many calls to any of these providers may start now."""
+        return sum(self._keys[provider].room() for provider in providers)
 
     def snapshots(self) -> Mapping[str, KeySnapshot]:
         """Return every key's budget."""

@@ -36,6 +36,11 @@ class Member:
     waiting: int = 0
     done_today: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def unknown(cls, instance: int) -> Member:
+        """Return an instance nothing was heard of yet."""
+        return cls(instance, alive=False, snapshot=InstanceSnapshot(instance))
+
 
 @dataclass(frozen=True, slots=True)
 class SystemView:
@@ -93,7 +98,9 @@ class Overview:
         self._instances = range(1, instance_count + 1)
         self._describe = describe
         self._watching_since = clock.now()
-        self.view = SystemView(at=clock.now(), members=[])
+        self._counted: dict[tuple[str, int, str], int] = {}
+        self._done_day = day_of(clock.now())
+        self.view = SystemView(at=clock.now(), members=[Member.unknown(instance) for instance in self._instances])
         self.counts = QueueCounts()
 
     async def beat(self) -> None:
@@ -120,6 +127,7 @@ class Overview:
                     done_today=_done_by_kind(done, instance),
                 )
             )
+        self._done_day = day_of(now)
         self.view = SystemView(at=now, members=members)
         return self.view
 
@@ -129,9 +137,22 @@ class Overview:
             return ()
         return self.view.dead()
 
+    def done_today(self, instance: int, kind: str) -> int:
+        """Return how many jobs of `kind` an instance has finished today, what it counted itself included at once."""
+        day = day_of(self._clock.now())
+        seen = self.view.members[instance - 1].done_today.get(kind, 0) if day == self._done_day else 0
+        return max(seen, self._counted.get((day, instance, kind), 0))
+
+    def day_exhausted(self, kind: str, limit: int) -> bool:
+        """Whether every instance has done its `limit` of `kind` today."""
+        return bool(limit) and all(self.done_today(instance, kind) >= limit for instance in self._instances)
+
     async def count_done(self, instance: int, kind: str) -> None:
         """Count a finished job."""
-        await self._counters.add(day_of(self._clock.now()), done_counter(instance, kind))
+        day = day_of(self._clock.now())
+        value = await self._counters.add(day, done_counter(instance, kind))
+        self._counted = {key: count for key, count in self._counted.items() if key[0] == day}
+        self._counted[day, instance, kind] = value
 
     async def recent(self, limit: int = 20) -> Sequence[FinishedJob]:
         """Return the newest finished jobs of the last hour."""

@@ -41,6 +41,11 @@ class Limits:
     video_day: int
 
     @property
+    def day(self) -> Mapping[str, int]:
+        """The day's limit of each kind for one instance; 0 is none."""
+        return {"chat": self.chat_day, "image": self.image_day, "video": self.video_day}
+
+    @property
     def jobs_day(self) -> int:
         """Jobs of all kinds that one instance does in a day."""
         return self.chat_day + self.image_day + self.video_day

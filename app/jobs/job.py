@@ -80,16 +80,16 @@ class Job:
 class LeaseRequest:
     """What an instance can take now.
 
-    `kinds`: the kinds it has budget for. `held`: ids it runs already; a running job of its own that is not among them
-    was left by an earlier life of this instance. `dead`: instances known to be down. `steal_after_s`: how long another
-    live home's job must have waited before it may be taken.
+    `kinds`: for how many jobs of each kind it has budget. `held`: ids it runs already; a running job of its own that is
+    not among them was left by an earlier life of this instance. `dead`: instances known to be down. `steal_after_s`:
+    how long another live home's job must have waited before it may be taken.
     """
 
     owner: int
     limit: int
     now: float
     lease_s: float
-    kinds: Collection[str]
+    kinds: Mapping[str, int]
     held: Collection[str] = ()
     dead: Collection[int] = ()
     steal_after_s: float = 2.0

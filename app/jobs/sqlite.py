@@ -188,53 +188,67 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 
 
 _CANDIDATES = f"""
-SELECT seq, because FROM (
-    SELECT seq, '{ServedBecause.HOME}' AS because, 0 AS rank FROM jobs
+SELECT seq, because, kind, rank FROM (
+    SELECT seq, '{ServedBecause.HOME}' AS because, kind, 0 AS rank FROM jobs
         WHERE state='{WAITING}' AND home=:owner AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
     UNION ALL
-    SELECT seq, because, 0 FROM jobs WHERE state='{WAITING}' AND pinned=:owner
+    SELECT seq, because, kind, -1 FROM jobs WHERE state='{WAITING}' AND pinned=:owner
     UNION ALL
-    SELECT seq, '{ServedBecause.RECOVERED}', 0 FROM jobs
+    SELECT seq, '{ServedBecause.RECOVERED}', kind, -1 FROM jobs
         WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held))))
             AND (pinned IS NULL OR pinned=:owner)
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME_DOWN}', 1 FROM jobs
+    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1 FROM jobs
         WHERE state='{WAITING}' AND home<>:owner AND home IN (SELECT value FROM json_each(:dead))
             AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME_BUSY}', 2 FROM jobs
+    SELECT seq, '{ServedBecause.HOME_BUSY}', kind, 2 FROM jobs
         WHERE state='{WAITING}' AND home<>:owner AND received_at<:stale
             AND home NOT IN (SELECT value FROM json_each(:dead)) AND kind IN (SELECT value FROM json_each(:kinds))
             AND pinned IS NULL
-) ORDER BY rank, seq LIMIT :limit
+) ORDER BY rank, seq
 """
 
 
 def _lease_values(request: LeaseRequest) -> dict[str, Any]:
     return {
         "owner": request.owner,
-        "kinds": json.dumps(list(request.kinds)),
+        "kinds": json.dumps([kind for kind, room in request.kinds.items() if room > 0]),
         "held": json.dumps(list(request.held)),
         "dead": json.dumps([instance for instance in request.dead if instance != request.owner]),
         "now": request.now,
         "stale": request.now - request.steal_after_s,
-        "limit": request.limit,
     }
 
 
 def _any_lease(connection: sqlite3.Connection, request: LeaseRequest) -> bool:
     """Look before writing: an idle instance polls often, and only a transaction that writes costs a disk flush."""
-    return connection.execute(_CANDIDATES, _lease_values(request) | {"limit": 1}).fetchone() is not None
+    return connection.execute(_CANDIDATES, _lease_values(request)).fetchone() is not None
 
 
 def _lease(connection: sqlite3.Connection, request: LeaseRequest) -> list[Job]:
-    candidates = connection.execute(_CANDIDATES, _lease_values(request)).fetchall()
     until = request.now + request.lease_s
     return [
-        _take(connection, seq, ServedBecause(because), owner=request.owner, now=request.now, until=until)
-        for seq, because in candidates
+        _take(connection, seq, because, owner=request.owner, now=request.now, until=until)
+        for seq, because in _within_room(connection, request)
     ]
+
+
+def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[tuple[int, ServedBecause]]:
+    """Choose the first candidates that fit the limit and the room for their kind.
+
+    What was begun already (rank -1) needs no room: its budget was counted when it began, or its end needs none.
+    """
+    room = dict(request.kinds)
+    chosen: list[tuple[int, ServedBecause]] = []
+    for seq, because, kind, rank in connection.execute(_CANDIDATES, _lease_values(request)):
+        if len(chosen) == request.limit:
+            break
+        if rank < 0 or room.get(kind, 0) > 0:
+            room[kind] = room.get(kind, 0) - 1
+            chosen.append((seq, ServedBecause(because)))
+    return chosen
 
 
 def _take(

@@ -37,6 +37,10 @@ class LeaseBook:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    def count(self, kind: str) -> int:
+        """Return how many jobs of a kind are under lease."""
+        return sum(job.kind == kind for job in self._jobs.values())
+
     @property
     def tasks(self) -> Collection[asyncio.Task[None]]:
         """The tasks that work on leased jobs."""

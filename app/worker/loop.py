@@ -47,6 +47,7 @@ class Worker:
         overview: Overview,
         clock: Clock,
         slots: int,
+        day_limits: Mapping[str, int],
         steal: bool = True,
         chores: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
@@ -57,6 +58,7 @@ class Worker:
         self._overview = overview
         self._clock = clock
         self._slots = slots
+        self._day_limits = day_limits
         self._steal = steal
         self._chores = {
             "lease": self._lease_loop,
@@ -141,16 +143,24 @@ class Worker:
         await asyncio.Event().wait()
 
     def _request(self) -> LeaseRequest:
-        kinds = [kind for kind, command in self._commands.items() if self._keys.usable(command.providers)]
         return LeaseRequest(
             owner=self._leases.owner,
             limit=self.free,
             now=self._clock.now(),
             lease_s=self._leases.lease_s,
-            kinds=kinds,
+            kinds={kind: self._room(kind) for kind in self._commands},
             dead=self._overview.dead() if self._steal else (),
             steal_after_s=STEAL_AFTER_S if self._steal else math.inf,
         )
+
+    def _room(self, kind: str) -> int:
+        """How many more jobs of a kind this instance may take: its keys' budget, and its own day's limit."""
+        room = self._keys.room(self._commands[kind].providers)
+        limit = self._day_limits.get(kind, 0)
+        if limit:
+            done = self._overview.done_today(self._leases.owner, kind)
+            room = min(room, limit - done - self._leases.count(kind))
+        return room
 
     def _start_job(self, job: Job) -> None:
         task = asyncio.create_task(self._runner.run(job), name=f"job-{job.id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.commands.base import PROGRESS_MARK, JobCommand
 from app.discord.models import parse, read_json
 from app.discord.replies import Message
-from app.errors import AnswerGone, ProviderKeyRejected, ProviderQuotaExhausted, QuartetError
+from app.errors import AnswerGone, DayExhausted, ProviderKeyRejected, ProviderQuotaExhausted, QuartetError
 from app.jobs.job import Job
 from app.jobs.store import JobStore, WaitingJob
 from app.texts import Text
@@ -57,6 +57,7 @@ class Rescue:
         commands: Mapping[str, JobCommand],
         overview: Overview,
         clock: Clock,
+        day_exhausted: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._leases = leases
@@ -65,6 +66,7 @@ class Rescue:
         self._commands = commands
         self._overview = overview
         self._clock = clock
+        self._day_exhausted = day_exhausted
         self._told: dict[str, float] = {}
 
     async def keep_looking(self) -> None:
@@ -94,7 +96,9 @@ class Rescue:
         await self._tell([job for job in waiting if hopeless[job.kind] is None], now)
 
     def _hopeless(self, kind: str) -> QuartetError | None:
-        """The error to show if every live instance's keys for `kind` are rejected or out of credit, else None."""
+        """The error to show if nobody can serve `kind` soon: keys rejected or out of credit, the day's limit done."""
+        if self._day_exhausted(kind):
+            return DayExhausted(f"every instance has done its day's limit of {kind}")
         providers = self._commands[kind].providers
         keys = [
             key

@@ -21,7 +21,7 @@ from app.jobs.store import JobStore, PutResult
 
 NOW = 1_800_000_000.0
 LEASE_S = 20.0
-KINDS = ("chat", "image", "video")
+KINDS = {"chat": 100, "image": 100, "video": 100}
 
 
 @pytest.fixture
@@ -136,10 +136,11 @@ class TestLease:
         assert job.because is ServedBecause.HOME_DOWN
 
     async def test_takes_only_what_it_can_serve(self, store: JobStore) -> None:
-        """Kinds without budget stay in the queue."""
+        """Kinds without budget stay in the queue, and no more of a kind is taken than there is budget for."""
         await store.put(new("1", kind="chat"))
         await store.put(new("2", kind="image"))
-        jobs = await store.lease(replace(request(), kinds=("image",)))
+        await store.put(new("3", kind="image"))
+        jobs = await store.lease(replace(request(), kinds={"chat": 0, "image": 1}))
         assert [job.id for job in jobs] == ["2"]
 
     async def test_ends_when_it_runs_out(self, store: JobStore) -> None:
