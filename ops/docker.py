@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
+from ops.supervisor import operators_environment
 
 
 def engine_answers() -> bool:
@@ -27,7 +28,8 @@ def engine_answers() -> bool:
 def compose(env_file: Path, arguments: Sequence[str]) -> int:
     """Run `docker compose ARGUMENTS` for this checkout and return its exit code."""
     command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    # Compose would prefer the shell's variables to the file's; the file is the one source, as it is natively.
+    return subprocess.run(command, cwd=ROOT, env=operators_environment(), check=False).returncode
 
 
 def is_up(env_file: Path) -> bool:
@@ -35,7 +37,7 @@ def is_up(env_file: Path) -> bool:
     if not env_file.exists() or not engine_answers():
         return False
     command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), "ps", "-q"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=operators_environment(), capture_output=True, text=True, check=False)
     return done.returncode == 0 and bool(done.stdout.strip())
 
 
