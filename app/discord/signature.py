@@ -12,6 +12,8 @@ now is therefore refused too. Within those minutes a replay is harmless: the int
 
 from __future__ import annotations
 
+import re
+
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError, CryptoError
 
@@ -21,7 +23,9 @@ SIGNATURE_HEADER = b"x-signature-ed25519"
 TIMESTAMP_HEADER = b"x-signature-timestamp"
 TOLERANCE_S = 300
 
-_SIGNATURE_DIGITS = 128
+_SIGNATURE = re.compile(rb"[0-9a-fA-F]{128}")
+"""Digits only: `bytes.fromhex` would skip white space, and what follows would move up into the signature."""
+
 _LONGEST_TIMESTAMP = 12
 
 
@@ -34,7 +38,7 @@ class SignatureVerifier:
 
     def verify(self, body: bytes, signature: bytes | None, timestamp: bytes | None) -> bool:
         """Return whether the headers' bytes are Discord's for this `body`, and fresh."""
-        if signature is None or timestamp is None or len(signature) != _SIGNATURE_DIGITS:
+        if signature is None or timestamp is None or not _SIGNATURE.fullmatch(signature):
             return False
         if not timestamp.isdigit() or len(timestamp) > _LONGEST_TIMESTAMP:
             return False
