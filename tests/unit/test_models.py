@@ -1,0 +1,189 @@
+"""A body is read as the interaction it is, or refused with the name of what is wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.discord.models import Interaction, MalformedInteraction, interaction_type, is_snowflake, parse, read_json
+from app.discord.wire import ATTACHMENT_SIZE_DEFAULT
+from app.texts import Locale
+
+GOOD: dict[str, Any] = {
+    "id": "1300000000000000001",
+    "application_id": "1200000000000000001",
+    "type": 2,
+    "token": "a-token",
+    "version": 1,
+    "guild_id": "1100000000000000001",
+    "channel_id": "1100000000000000002",
+    "member": {"user": {"id": "643945264868098049", "username": "나"}, "roles": []},
+    "locale": "ko",
+    "guild_locale": "en-US",
+    "attachment_size_limit": 26_214_400,
+    "data": {"id": "1", "name": "채팅", "type": 1, "options": [{"name": "질문", "type": 3, "value": "왜?"}]},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return the good interaction with the value at a dotted path replaced."""
+    payload = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    target = payload
+    for name in parents:
+        target = target[name]
+    target[last] = value
+    return payload
+
+
+def test_a_command_is_read_whole() -> None:
+    """Every field stands where it belongs."""
+    assert parse(GOOD) == Interaction(
+        id="1300000000000000001",
+        type=2,
+        token="a-token",
+        application_id="1200000000000000001",
+        user_id="643945264868098049",
+        locale=Locale.KO,
+        command="채팅",
+        options={"질문": "왜?"},
+        focused=None,
+        custom_id="",
+        guild_id="1100000000000000001",
+        channel_id="1100000000000000002",
+        attachment_size_limit=26_214_400,
+        resolved={},
+    )
+
+
+def test_in_a_direct_message_the_user_stands_elsewhere() -> None:
+    """Without `member` the id comes from `user`; guild and limit have their absent values."""
+    payload = {k: v for k, v in GOOD.items() if k not in ("member", "guild_id", "attachment_size_limit")}
+    read = parse(payload | {"user": {"id": "42"}})
+    assert (read.user_id, read.guild_id, read.attachment_size_limit) == ("42", None, ATTACHMENT_SIZE_DEFAULT)
+
+
+def test_in_a_guild_the_member_counts() -> None:
+    """A `user` beside `member` is not believed: the proxy routes by `member` too."""
+    assert parse(GOOD | {"user": {"id": "42"}}).user_id == "643945264868098049"
+
+
+def test_an_interactions_age_is_in_its_id() -> None:
+    """The example of Discord's documentation: snowflake 175928847299117063 is of 2016-04-30 11:18:25.796 UTC."""
+    assert parse(changed("id", "175928847299117063")).created_at == pytest.approx(1_462_015_105.796)
+
+
+@pytest.mark.parametrize("locale", ["ko", "en-US", "ja", "", None, 5, "KO"])
+def test_korean_for_korean_and_english_for_everybody_else(locale: Any) -> None:
+    """Whatever the field holds; without it, the guild's language counts."""
+    wanted = Locale.KO if locale == "ko" else Locale.EN
+    assert parse(changed("locale", locale)).locale is wanted
+    if not isinstance(locale, str) or not locale:
+        assert parse(changed("locale", locale) | {"guild_locale": "ko"}).locale is Locale.KO
+
+
+def test_subcommands_and_focus() -> None:
+    """Options of a subcommand are found, and the one an autocomplete asks about is named."""
+    inner = [{"name": "글", "type": 3, "value": "a", "focused": True}, {"name": "수", "type": 4, "value": 2}]
+    group = [{"name": "무리", "type": 2, "options": [{"name": "하위", "type": 1, "options": inner}]}]
+    read = parse(changed("data.options", group) | {"type": 4})
+    assert (dict(read.options), read.focused) == ({"글": "a", "수": 2}, "글")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        *[(name, value, name) for name in ("id", "application_id")
+          for value in (None, 1, 1.5, True, "", "12a", "-1", "1" * 21, "１２", "٣", " 1", [], {})],
+        *[("token", value, "token") for value in (None, "", 5, [], {}, False)],
+        *[("member.user.id", value, "id") for value in (None, 1, "", "1" * 21, "x", "²", [])],
+        *[("member.user", value, "user") for value in (5, "x", [1])],
+        ("member.user", None, "id"), ("member", "x", "member"), ("member", {"roles": []}, "id"),
+        *[("data", value, "data") for value in (5, "x", [], True)],
+        *[("data.name", value, "name") for value in (None, "", 5, [])],
+        *[("data.options", value, "options") for value in (5, "x", {"a": 1}, True)],
+        *[("data.options", [value], "options") for value in (5, None, "x", [], {}, {"name": 5}, {"value": 1})],
+        ("data.options", [{"name": "a", "options": 5}], "options"),
+        ("data.resolved", 5, "resolved"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(path: str, value: Any, named: str) -> None:
+    """The message says which field, and never repeats what stood there."""
+    with pytest.raises(MalformedInteraction, match=f"^{named}: expected"):
+        parse(changed(path, value))
+
+
+@pytest.mark.parametrize("kind", [3, 5])
+@pytest.mark.parametrize("custom_id", [None, "", 5, {}])
+def test_a_component_has_a_custom_id(kind: int, custom_id: Any) -> None:
+    """A button or form without one is no interaction."""
+    with pytest.raises(MalformedInteraction, match=r"^custom_id: expected"):
+        parse(GOOD | {"type": kind, "data": {"custom_id": custom_id}})
+
+
+@pytest.mark.parametrize("kind", [None, True, False, "1", 1.0, float("nan"), float("inf"), [], {}])
+def test_a_type_is_a_whole_number(kind: Any) -> None:
+    """Not a truth value, not a float, not a text."""
+    with pytest.raises(MalformedInteraction, match="type: expected"):
+        interaction_type({"type": kind})
+
+
+@pytest.mark.parametrize("payload", [None, True, 5, "x", [], [GOOD]])
+def test_an_interaction_is_an_object(payload: Any) -> None:
+    """Every other JSON value is refused."""
+    with pytest.raises(MalformedInteraction, match="object"):
+        interaction_type(payload)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"\xff\xfe", b"\xef\xbb\xbf{}", b"[" * 100_000, b'{"a":' * 100_000, b"[1,]", b"{} {}", b"'a'",
+        b'"\\ud800"', b"1" * 5000, b"-", b"nul", b'{"a":"\x01"}', b"{" + b'"a":1,' * 3, "{\"a\":1}".encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    """Other encodings, endless nesting, half a surrogate pair, huge numbers: one error, and no other."""
+    with pytest.raises(MalformedInteraction):
+        read_json(body)
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1, True, "5", 1.5, []])
+def test_an_odd_size_limit_falls_back(limit: Any) -> None:
+    """Discord's documented default counts."""
+    assert parse(changed("attachment_size_limit", limit)).attachment_size_limit == ATTACHMENT_SIZE_DEFAULT
+
+
+@given(st.text(max_size=25))
+def test_an_id_is_up_to_twenty_ascii_digits(text: str) -> None:
+    """The same as a regular expression says."""
+    assert is_snowflake(text) == (1 <= len(text) <= 20 and all(c in "0123456789" for c in text))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+_PATHS = ["id", "type", "token", "application_id", "member", "member.user", "member.user.id", "locale", "guild_id",
+          "channel_id", "attachment_size_limit", "data", "data.name", "data.options", "data.resolved"]  # fmt: skip
+
+
+@given(st.sampled_from(_PATHS), _JSON)
+@settings(max_examples=300)
+def test_any_value_anywhere_is_read_or_refused(path: str, value: Any) -> None:
+    """Nothing but `MalformedInteraction` is raised, and what is read has the promised types."""
+    body = json.dumps(changed(path, value)).encode()
+    try:
+        read = parse(read_json(body))
+    except MalformedInteraction:
+        return
+    assert is_snowflake(read.id) and is_snowflake(read.user_id) and is_snowflake(read.application_id)
+    assert isinstance(read.token, str) and read.token
+    assert type(read.attachment_size_limit) is int and read.attachment_size_limit > 0
+    assert read.created_at > 1_420_070_399
