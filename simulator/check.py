@@ -155,7 +155,7 @@ class Checker:
         story, name = self._story(event), event["interaction"]
         if event["t"] - event.get("ms", 0.0) / 1000 < story.wait_until:
             self._found.impatient.append(name)
-        if event.get("age_s", 0.0) > self._lifetime_s:
+        if event.get("age_s", 0.0) >= self._lifetime_s:
             self._found.expired.append(name)
         if story.gone:
             self._found.after_gone.append(name)

@@ -70,7 +70,7 @@ class SimulatorConfig:
     invalid_request_limit: int = 10_000
     require_user_agent: bool = True
     shuffle_payload_keys: bool = False
-    keep_interactions: int = 50_000
+    keep_interactions: int = 20_000
 
     keys: tuple[Key, ...] = ()
     limits: dict[str, Limits] = field(default_factory=dict)

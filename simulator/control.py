@@ -20,6 +20,8 @@ from simulator.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_WAIT_S = 900.0
+MAX_COPIES = 1000
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class BadRequest(ValueError):
@@ -55,6 +57,8 @@ class Control:
         token = self.world.config.control_token
 
         async def guarded(request: Request) -> Response:
+            if not token and request.url.hostname not in LOOPBACK:
+                return JSONResponse({"error": "without a control token only a loopback address may be used"}, 403)
             given = request.headers.get("x-control-token") or bearer(request)
             if token and not hmac.compare_digest(given.encode(), token.encode()):
                 return JSONResponse({"error": "the control token is missing or wrong"}, 401)
@@ -88,9 +92,11 @@ class Control:
         return JSONResponse(self.show(made))
 
     async def _act(self, target: str, body: dict[str, Any]) -> Interaction:
-        locale = str(body.get("locale", "ko"))
+        locale, copies = str(body.get("locale", "ko")), int(body.get("copies", 1))
+        if not 1 <= copies <= MAX_COPIES:
+            raise BadRequest(f"copies must be between 1 and {MAX_COPIES}")
         if "again" in body:
-            return await self.client.resend(target, self._find(str(body["again"])), int(body.get("copies", 1)))
+            return await self.client.resend(target, self._find(str(body["again"])), copies)
         if "press" in body:
             source = self._find(str(body.get("of")))
             return await self.client.press(target, source, str(body["press"]), values=body.get("values"),
@@ -102,7 +108,7 @@ class Control:
         return await self.client.interact(
             target, str(body["command"]), body.get("options") or {}, user_id=body.get("user_id") or 0, locale=locale,
             place=str(body.get("place", "guild")), guild_locale=str(body.get("guild_locale", "en-US")),
-            copies=int(body.get("copies", 1)), focused=str(body.get("focused", "")),
+            copies=copies, focused=str(body.get("focused", "")),
             attachments={name: self._upload(item) for name, item in (body.get("attachments") or {}).items()},
         )  # fmt: skip
 

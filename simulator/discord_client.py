@@ -13,6 +13,7 @@ import httpx2
 
 from simulator import discord_payloads as payloads
 from simulator.discord_ack import RESPONSE_NAMES, parse_ack
+from simulator.discord_components import find_component
 from simulator.discord_errors import DiscordProblem
 from simulator.discord_state import FLAG_EPHEMERAL, Ack, Attachment, Interaction, Message
 from simulator.discord_use import check_use
@@ -74,14 +75,12 @@ class DiscordClient:
         component = find_component(shown.components, custom_id)
         if component is None or component.get("disabled"):
             raise ValueError(f"the message has no usable component {custom_id!r}")
-        data: dict[str, Any] = {"custom_id": custom_id, "component_type": component["type"], "id": 1}
+        data: dict[str, Any] = {"custom_id": custom_id, "component_type": component["type"], "id": component["id"]}
         if component["type"] != 2:
             data["values"] = values or []
         made = self._make(payloads.COMPONENT, data, f"component:{custom_id}", user_id or source.user_id,
                           _place_of(source), locale, "en-US")  # fmt: skip
-        made.payload["message"] = self.discord.render(shown)
-        made.body = payloads.to_bytes(made.payload)
-        made.original = None
+        made.body = payloads.to_bytes({**made.payload, "message": self.discord.render(shown)})
         return await self.deliver(target, made, copies, source_message=shown)
 
     async def submit(
@@ -90,7 +89,7 @@ class DiscordClient:
         """Fill in and send the modal that `source` was answered with."""
         if source.modal is None:
             raise ValueError("this interaction was not answered with a modal")
-        rows = [_filled(row, fields) for row in source.modal["components"]]
+        rows = [payloads.filled(row, fields) for row in source.modal["components"]]
         data = {"custom_id": source.modal["custom_id"], "components": rows}
         made = self._make(payloads.MODAL_SUBMIT, data, f"modal:{data['custom_id']}", source.user_id,
                           _place_of(source), locale, "en-US")  # fmt: skip
@@ -101,7 +100,7 @@ class DiscordClient:
         interaction_id = self.discord.memory.ids.next()
         token = self.discord.memory.new_token(interaction_id)
         payload = payloads.ping(interaction_id, token, self.config.application_id)
-        made = Interaction(interaction_id, token, payloads.PING, payload["user"]["id"], "PING", payload,
+        made = Interaction(interaction_id, token, payloads.PING, payload["user"]["id"], "PING",
                            payloads.to_bytes(payload))  # fmt: skip
         self.discord.memory.add(made)
         return await self.deliver(target, made)
@@ -186,7 +185,7 @@ class DiscordClient:
         )  # fmt: skip
         payload["data"] = data
         body = payloads.to_bytes(payload, self._rng if self.config.shuffle_payload_keys else None)
-        made = Interaction(interaction_id, token, kind, user, command, payload, body, payload["channel_id"])
+        made = Interaction(interaction_id, token, kind, user, command, body, payload["channel_id"])
         made.user_install_only = place == "user_install"
         self.discord.memory.add(made)
         return made
@@ -268,27 +267,6 @@ class DiscordClient:
         await self.discord.write(interaction, extra, ack.data or {}, [], new=True)
         interaction.followups.append(extra)
         return extra
-
-
-def find_component(components: list[dict[str, Any]], custom_id: str) -> dict[str, Any] | None:
-    """Return the component with this custom id, at any depth."""
-    for component in components:
-        if component.get("custom_id") == custom_id:
-            return component
-        found = find_component(component.get("components") or [], custom_id)
-        if found is not None:
-            return found
-    return None
-
-
-def _filled(row: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
-    def fill(component: dict[str, Any]) -> dict[str, Any]:
-        name = component.get("custom_id", "")
-        return {"type": component.get("type"), "id": 2, "custom_id": name, "value": fields.get(name, "")}
-
-    if row.get("type") == 18:
-        return {"type": 18, "id": 1, "component": fill(row["component"])}
-    return {"type": row.get("type"), "id": 1, "components": [fill(child) for child in row.get("components", [])]}
 
 
 def _place_of(interaction: Interaction) -> str:

@@ -91,12 +91,24 @@ class Commands:
         return JSONResponse({
             "id": self.config.application_id, "name": "Quartet (simulated)", "icon": None, "description": "",
             "type": None, "verify_key": self.discord.public_key, "flags": 0, "bot_public": True,
-            "bot_require_code_grant": False, "interactions_endpoint_url": self.config.default_target or None,
+            "bot_require_code_grant": False, "flags_new": "0", "redirect_uris": [], "team": None,
+            "role_connections_verification_url": None, "owner": user_object("1000000000000000001"),
+            "approximate_guild_count": 1, "approximate_user_install_count": 0,
+            "approximate_user_authorization_count": 0, "explicit_content_filter": 0, "eligible_oauth2_scopes": [],
+            "interactions_endpoint_url": self.config.default_target or None,
         })  # fmt: skip
 
     async def me(self, request: Request) -> Response:
         """GET /users/@me."""
-        return JSONResponse({**user_object(self.config.application_id), "username": "quartet", "bot": True})
+        return JSONResponse(
+            {
+                **user_object(self.config.application_id),
+                "username": "quartet",
+                "bot": True,
+                "locale": "en-US",
+                "mfa_enabled": True,
+            }
+        )
 
     async def gateway(self, request: Request) -> Response:
         """GET /gateway/bot."""

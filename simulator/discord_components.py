@@ -128,6 +128,29 @@ def _check_custom_id(component: dict[str, Any], faults: Faultfinder, path: str, 
     seen.custom_ids.add(custom_id)
 
 
+def numbered(components: list[dict[str, Any]], start: int = 1) -> tuple[list[dict[str, Any]], int]:
+    """Return the components with an `id` each, as Discord hands them back, and the next free number."""
+    result = []
+    for component in components:
+        shown = {**component, "id": component.get("id") or start}
+        start += 1
+        if isinstance(component.get("components"), list):
+            shown["components"], start = numbered(component["components"], start)
+        result.append(shown)
+    return result, start
+
+
+def find_component(components: list[dict[str, Any]], custom_id: str) -> dict[str, Any] | None:
+    """Return the component with this custom id, at any depth."""
+    for component in components:
+        if component.get("custom_id") == custom_id:
+            return component
+        found = find_component(component.get("components") or [], custom_id)
+        if found is not None:
+            return found
+    return None
+
+
 def check_modal(data: dict[str, Any], faults: Faultfinder, path: str = "data") -> None:
     """Note everything wrong with a modal (response type 9)."""
     faults.length(f"{path}.custom_id", str(data.get("custom_id") or ""), 100, 1)

@@ -21,7 +21,7 @@ def user_object(user_id: str) -> dict[str, Any]:
     return {
         "id": user_id, "username": f"user{user_id[-6:]}", "global_name": f"User {user_id[-6:]}", "avatar": None,
         "avatar_decoration_data": None, "collectibles": None, "discriminator": "0", "primary_guild": None,
-        "public_flags": 0,
+        "public_flags": 0, "flags": 0,
     }  # fmt: skip
 
 
@@ -108,6 +108,18 @@ def message_object(message_id: str, channel_id: str, application_id: str) -> dic
         "id": message_id, "channel_id": channel_id, "type": 20, "author": author, "application_id": application_id,
         "webhook_id": application_id, "mentions": [], "mention_roles": [], "pinned": False, "tts": False,
     }  # fmt: skip
+
+
+def filled(row: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return a modal's row as it is submitted, with the typed values."""
+
+    def fill(component: dict[str, Any]) -> dict[str, Any]:
+        name = component.get("custom_id", "")
+        return {"type": component.get("type"), "id": 2, "custom_id": name, "value": fields.get(name, "")}
+
+    if row.get("type") == 18:
+        return {"type": 18, "id": 1, "component": fill(row["component"])}
+    return {"type": row.get("type"), "id": 1, "components": [fill(child) for child in row.get("components", [])]}
 
 
 def to_bytes(payload: dict[str, Any], shuffle: random.Random | None = None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import secrets
 import time
 from collections import OrderedDict
@@ -124,7 +125,6 @@ class Interaction:
     kind: int
     user_id: str
     command: str
-    payload: dict[str, Any] = field(repr=False)
     body: bytes = field(repr=False)
     channel_id: str = ""
     user_install_only: bool = False
@@ -139,6 +139,11 @@ class Interaction:
     modal: dict[str, Any] | None = None
     final_t: float | None = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition, repr=False)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Return what is delivered; only its bytes are kept, for there may be very many interactions."""
+        return dict(json.loads(self.body))
 
     @property
     def message(self) -> Message | None:
@@ -187,10 +192,14 @@ class Interaction:
 
 
 class Memory:
-    """Finds interactions by id and token, messages by id, files by id; forgets the oldest beyond `keep`."""
+    """Finds interactions by id and token, files by id.
 
-    def __init__(self, keep: int) -> None:
+    Beyond `keep` it forgets the oldest whose tokens are dead, beyond five times that the oldest of all.
+    """
+
+    def __init__(self, keep: int, token_lifetime_s: float) -> None:
         self._keep = keep
+        self._lifetime_s = token_lifetime_s
         self.ids = Snowflakes()
         self.interactions: OrderedDict[str, Interaction] = OrderedDict()
         self._by_token: dict[str, Interaction] = {}
@@ -206,8 +215,12 @@ class Memory:
         self.interactions[interaction.id] = interaction
         self._by_token[interaction.token] = interaction
         while len(self.interactions) > self._keep:
-            _, old = self.interactions.popitem(last=False)
-            self._by_token.pop(old.token, None)
+            oldest = next(iter(self.interactions.values()))
+            alive = time.monotonic() - oldest.sent_t < self._lifetime_s
+            if alive and len(self.interactions) <= 5 * self._keep:
+                break
+            del self.interactions[oldest.id]
+            self._by_token.pop(oldest.token, None)
 
     def by_token(self, token: str) -> Interaction | None:
         """Return the interaction a token belongs to."""
@@ -221,13 +234,16 @@ class Memory:
         return attachment
 
 
-def token_age_s(token: str) -> float | None:
-    """Return the age of a token that has the right form, even if nobody remembers it."""
+def interaction_id_of(token: str) -> str | None:
+    """Return the interaction id in a token of the right form, even if nobody remembers it."""
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
         word, snowflake, _ = raw.split(":", 2)
-        if word != "interaction":
-            return None
-        return time.time() - ((int(snowflake) >> 22) + DISCORD_EPOCH_MS) / 1000
     except ValueError:
         return None
+    return snowflake if word == "interaction" and snowflake.isdigit() else None
+
+
+def age_s(snowflake: str) -> float:
+    """Return how many seconds ago an id was made."""
+    return time.time() - ((int(snowflake) >> 22) + DISCORD_EPOCH_MS) / 1000

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from simulator import discord_errors as codes
 from simulator.discord_errors import DiscordProblem, Faultfinder
 from simulator.discord_faults import faulty_answer
-from simulator.discord_state import FLAG_EPHEMERAL, Interaction, Message, token_age_s
+from simulator.discord_state import FLAG_EPHEMERAL, Interaction, Message, age_s, interaction_id_of
 from simulator.discord_validate import check_message
 from simulator.discord_world import DiscordWorld
 from simulator.ledger import digest
@@ -127,10 +127,11 @@ class Webhooks:
     def _usable(self, interaction: Interaction | None, token: str) -> Interaction:
         """Return the interaction if its token works now."""
         if interaction is None:
-            age = token_age_s(token)
-            expired = age is not None and age >= self.config.token_lifetime_s
-            raise DiscordProblem(*((401, codes.INVALID_WEBHOOK_TOKEN) if expired or age is None
-                                   else (404, codes.UNKNOWN_WEBHOOK)))  # fmt: skip
+            named = interaction_id_of(token)
+            expired = named is None or age_s(named) >= self.config.token_lifetime_s
+            if expired:
+                raise DiscordProblem(401, codes.INVALID_WEBHOOK_TOKEN)
+            raise DiscordProblem(404, codes.UNKNOWN_WEBHOOK)
         if time.monotonic() - interaction.sent_t >= self.config.token_lifetime_s:
             raise DiscordProblem(401, codes.INVALID_WEBHOOK_TOKEN)
         since_ack = self._since_ack(interaction)
@@ -181,7 +182,7 @@ class Webhooks:
         seen = self._seen(message) if ok and message is not None and call.request.method != "GET" else {}
         self.discord.world.ledger.add(
             "webhook",
-            interaction=interaction.id if interaction else None,
+            interaction=interaction.id if interaction else interaction_id_of(call.request.path_params["token"]),
             method=call.request.method,
             path=call.path_kind,
             status=response.status_code,
@@ -190,7 +191,7 @@ class Webhooks:
             code=_error_field(response, "code"),
             retry_after=_error_field(response, "retry_after") if response.status_code == 429 else None,
             ms=round((now - started) * 1000, 2),
-            age_s=round(now - interaction.sent_t, 3) if interaction else None,
+            age_s=round(now - interaction.sent_t, 6) if interaction else None,
             digest=digest(call.content) if call.content else None,
             head=call.content[:80] or None,
             files=[{"filename": p.filename, "size": len(p.data)} for p in call.files] or None,

@@ -12,6 +12,7 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from simulator import discord_payloads as payloads
+from simulator.discord_components import numbered
 from simulator.discord_errors import EMPTY_MESSAGE, DiscordProblem
 from simulator.discord_limits import InvalidRequests, TokenLimits
 from simulator.discord_state import (
@@ -36,7 +37,7 @@ class DiscordWorld:
         seed = world.seed.to_bytes(32, "big", signed=False)
         self.signing_key = SigningKey(seed) if config.seed is not None else SigningKey.generate()
         self.public_key = self.signing_key.verify_key.encode().hex()
-        self.memory = Memory(config.keep_interactions)
+        self.memory = Memory(config.keep_interactions, config.token_lifetime_s)
         self.limits = TokenLimits(config)
         self.invalid = InvalidRequests(config.invalid_request_limit)
         self.commands: dict[str, dict[str, dict[str, Any]]] = {}
@@ -64,7 +65,7 @@ class DiscordWorld:
             raise DiscordProblem(400, EMPTY_MESSAGE)
         message.content, message.attachments = content, attachments
         message.embeds = [self._with_files(embed, attachments) for embed in embeds]
-        message.components = components
+        message.components, _ = numbered(components)
         kept = message.flags & FLAG_EPHEMERAL
         wanted = int(body.get("flags") or 0)
         message.flags = (wanted if new else (wanted & ~FLAG_EPHEMERAL) | kept) & ~FLAG_LOADING

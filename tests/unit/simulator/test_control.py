@@ -79,6 +79,13 @@ async def test_the_token_guards_everything(sim: SimulatorServer) -> None:
     assert "http://" not in page.text and "https://" not in page.text and sim.public_key not in page.text
 
 
+async def test_without_a_token_only_loopback_names_are_served() -> None:
+    """A page whose name was bent to this machine's address (DNS rebinding) gets nothing."""
+    async with SimulatorServer(SimulatorConfig(seed=1)) as sim, httpx2.AsyncClient(verify=tls()) as http:
+        assert (await http.get(f"{sim.url}/control/info")).status_code == 200
+        assert (await http.get(f"{sim.url}/control/info", headers={"Host": "evil.example"})).status_code == 403
+
+
 async def test_another_origins_form_can_not_post(sim: SimulatorServer) -> None:
     """A form's content type is refused, so that a web page can't drive a loopback simulator."""
     async with httpx2.AsyncClient(headers={"X-Control-Token": "let-me-in"}, verify=tls()) as http:

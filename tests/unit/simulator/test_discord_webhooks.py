@@ -228,3 +228,22 @@ async def test_too_many_invalid_requests_ban_the_address(bot: Bot) -> None:
                 await webhook.http.patch(webhook.url(asked).replace(asked.token, "no"), json={"content": "x"})
             banned = await webhook.say(asked, "x")
         assert banned.status_code == 429 and "json" not in banned.headers["content-type"]
+
+
+async def test_old_interactions_are_forgotten_only_once_their_tokens_are_dead(bot: Bot) -> None:
+    """Beyond `keep` a living interaction stays usable; a dead one is gone, and its token still 401/50027."""
+    config = SimulatorConfig(seed=1, keep_interactions=2, token_lifetime_s=0.4, webhook_burst=999, webhook_minute=999)
+    async with SimulatorServer(config) as sim:
+        first = await sim.discord.interact(bot.url, "채팅")
+        webhook = Webhook(sim)
+        async with webhook.http, asyncio.timeout(10):
+            for _ in range(3):
+                await sim.discord.interact(bot.url, "채팅")
+            assert (await webhook.say(first, "⏳")).status_code == 200
+            while (await webhook.say(first, "⏳")).status_code == 200:
+                pass
+            await sim.discord.interact(bot.url, "채팅")
+            assert first.id not in sim.app.discord.memory.interactions
+            gone = await webhook.say(first, "late")
+        assert (gone.status_code, gone.json()["code"]) == (401, 50027)
+        assert sim.ledger.events[-1]["interaction"] == first.id
