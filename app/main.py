@@ -136,6 +136,7 @@ class Instance:
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,
+            leases=leases,
             commands=JOB_COMMANDS,
             services=self._services(),
             delivery=delivery,

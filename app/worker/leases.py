@@ -63,6 +63,11 @@ class LeaseBook:
                 self._jobs[job.id] = job
             return job
 
+    async def confirm(self, job: Job) -> bool:
+        """Extend one lease now; False if it has gone to somebody else, who alone may be seen from then on."""
+        until = self._clock.now() + self.lease_s
+        return not await self._store.renew(self.owner, {job.id: job.fence}, until=until)
+
     def work(self, job: Job, task: asyncio.Task[None]) -> None:
         """Note which task works on a job; when it ends, however, the job leaves the book."""
         self._tasks[job.id] = task

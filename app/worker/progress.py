@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 from app.clock import Clock
 from app.discord.replies import Message
@@ -16,6 +17,8 @@ FIRST_AFTER_S = 0.8
 
 EVERY_S = 2.5
 """A token allows about five calls in two seconds and thirty a minute; most of them stay free for the answer."""
+
+log = structlog.get_logger("worker")
 
 
 class ProgressReporter:
@@ -42,12 +45,24 @@ class ProgressReporter:
         self._task = asyncio.create_task(self._report(), name="progress")
 
     async def close(self) -> None:
-        """Stop; when this returns no progress is on its way any more, so the answer is the last word."""
+        """Stop; when this returns or raises no progress is on its way any more, so the answer is the last word.
+
+        Who is cancelled while waiting here stays cancelled, but only after the wait.
+        """
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(_ended(task))
+        if task is None:
+            return
+        task.cancel()
+        cancelled = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("progress broke", error=repr(failure))
+        if cancelled is not None:
+            raise cancelled
 
     async def _report(self) -> None:
         await self._clock.sleep(FIRST_AFTER_S)
@@ -61,8 +76,3 @@ class ProgressReporter:
                 self.gone = True
                 return
             await self._clock.sleep(EVERY_S)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a cancelled task without taking over its cancellation."""
-    await asyncio.wait([task])

@@ -8,6 +8,7 @@ that is lost, since the next run finds it kept and sends the very same edit agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -28,18 +29,26 @@ from app.redaction import excerpt
 from app.texts import Text
 from app.worker.delivery import Delivery
 from app.worker.kept import Ended, pack, unpack
+from app.worker.leases import LeaseBook
 from app.worker.progress import ProgressReporter
 
 TIME_TO_DELIVER_S = 20.0
 """A command has to be ready this long before the last moment anything may be sent."""
 
 STORE_RETRY_S = 0.5
+GIVE_UP_ATTEMPTS = 3 * MAX_ATTEMPTS
+"""A job that can't even be told its apology is tried this often."""
+
 LONGEST_REST_S = 60.0
 """A job waits for its own keys if they rest no longer than this; else its user is told."""
 
 _CRASHED = Text(
     ko="이 요청을 처리하던 중 봇이 여러 번 중단되어 답할 수 없었어요. 다시 시도해 주세요.",
     en="The bot was interrupted several times while working on this, so there is no answer. Please try again.",
+)
+_STRANDED = Text(
+    ko="이 요청을 처리하던 서버가 제때 돌아오지 않아 답하지 못했어요. 다시 시도해 주세요.",
+    en="The server that was working on this did not come back in time, so there is no answer. Please try again.",
 )
 _EXPIRED = Text(
     ko="지금 요청이 많아 제시간에 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
@@ -60,6 +69,7 @@ class Runner:
         *,
         instance: int,
         store: JobStore,
+        leases: LeaseBook,
         commands: Mapping[str, JobCommand],
         services: Services,
         delivery: Delivery,
@@ -69,6 +79,7 @@ class Runner:
     ) -> None:
         self._instance = instance
         self._store = store
+        self._leases = leases
         self._commands = commands
         self._services = services
         self._delivery = delivery
@@ -78,48 +89,54 @@ class Runner:
 
     async def run(self, job: Job) -> None:
         """Bring a leased job to its end, or hand it back."""
-        interaction = parse(read_json(job.payload))
         self._metrics.job_started(job.kind, job.because.value, self._clock.now() - job.received_at)
         log.info("job leased", **_facts(job), attempt=job.attempts, because=job.because.value)
-        progress = ProgressReporter(partial(self._delivery.progress, job, interaction), interaction.locale, self._clock)
         try:
-            ended = await self._result(job, interaction, progress)
+            interaction = parse(read_json(job.payload))
+            ended = await self._result(job, interaction)
             if ended is None:
-                await self._hand_back(job)
+                await self._persist(job, lambda: self._store.release(job, counted=False))
             else:
                 await self._conclude(job, interaction, ended)
         except asyncio.CancelledError:
             # An orderly end of this process: the attempt does not count, and somebody else goes on at once.
-            await progress.close()
-            await self._hand_back(job)
+            with contextlib.suppress(LeaseLost, StoreUnavailable):
+                await self._store.release(job, counted=False)
             raise
         except LeaseLost:
             log.warning("lease lost", **_facts(job))
         except StoreUnavailable as error:
-            log.error("store unavailable, the lease will run out", **_facts(job), error=str(error))
+            await self._hand_back(job, error)
         except Exception:
-            log.exception("job broke, the lease will run out", **_facts(job))
+            log.exception("job broke", **_facts(job))
+            await self._set_aside(job)
 
     async def end(self, job: Job, error: QuartetError | None) -> None:
         """End a job that can't run: with what an earlier run kept, the error's sentence, or because its time is up."""
-        interaction = parse(read_json(job.payload))
-        if job.result is not None:
-            ended = unpack(job.result)
-        elif error is None:
-            ended = self._apology(job, interaction, _EXPIRED, Outcome.EXPIRED, "")
-        else:
-            ended = self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
         try:
-            await self._conclude(job, interaction, ended)
+            interaction = parse(read_json(job.payload))
+            await self._conclude(job, interaction, self._unserved(job, interaction, error))
         except (LeaseLost, StoreUnavailable) as failure:
             log.warning("could not end the job", **_facts(job), error=str(failure))
+        except Exception:
+            log.exception("job broke", **_facts(job))
+            await self._set_aside(job)
 
-    async def _result(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Ended | None:
+    def _unserved(self, job: Job, interaction: Interaction, error: QuartetError | None) -> Ended:
+        if job.result is not None:
+            return unpack(job.result)
+        if error is not None:
+            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
+        sentence = _STRANDED if job.checkpoint else _EXPIRED
+        return self._apology(job, interaction, sentence, Outcome.EXPIRED, "")
+
+    async def _result(self, job: Job, interaction: Interaction) -> Ended | None:
         """Return how the job ends, or None if it goes back to the queue for another key."""
         if job.result is not None:
             return unpack(job.result)
         if job.attempts > MAX_ATTEMPTS:
             return self._apology(job, interaction, _CRASHED, Outcome.FAILED, "Crashed")
+        progress = ProgressReporter(partial(self._show, job, interaction), interaction.locale, self._clock)
         progress.start()
         try:
             answer = await self._run_command(job, interaction, progress)
@@ -165,18 +182,30 @@ class Runner:
     async def _checkpoint(self, job: Job, facts: Mapping[str, Any], pin: bool) -> None:
         await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
 
+    async def _show(self, job: Job, interaction: Interaction, message: Message) -> bool:
+        """Show progress, but not over the answer of somebody who took this job while this process stood still."""
+        try:
+            if not await self._leases.confirm(job):
+                return False
+        except StoreUnavailable:
+            return False
+        return await self._delivery.progress(job, interaction, message)
+
     async def _conclude(self, job: Job, interaction: Interaction, ended: Ended) -> None:
         """Keep, deliver, record. Keeping takes the current lease: whoever lost it is not seen any more."""
         packed = pack(ended)
-        if packed != job.result:
+        if packed == job.result:
+            # Kept by an earlier run, which took the lease of then.
+            if not await self._persist(job, lambda: self._leases.confirm(job)):
+                raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
+        else:
             await self._persist(job, lambda: self._store.keep(job, packed))
         started = self._clock.monotonic()
         outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
         finish = Finish(outcome, now, ended.provider, error or ended.error)
-        await self._persist(job, lambda: self._store.finish(job, finish))
-        await self._overview.count_done(self._instance, job.kind)
+        await self._persist(job, partial(self._finish, job, finish))
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(
             "job finished",
@@ -186,6 +215,10 @@ class Runner:
             error=finish.error,
             seconds=round(now - job.received_at, 3),
         )
+
+    async def _finish(self, job: Job, finish: Finish) -> None:
+        # Asked for in one turn, the two are one transaction; a renewal in between would take the job for lost.
+        await asyncio.gather(self._store.finish(job, finish), self._overview.count_done(self._instance, job.kind))
 
     async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
         """Write, waiting for the store to come back for as long as the job has time."""
@@ -204,11 +237,21 @@ class Runner:
             return seconds_left > 0
         return error.retryable and (error.retry_after or 0.0) <= min(LONGEST_REST_S, seconds_left)
 
-    async def _hand_back(self, job: Job) -> None:
+    async def _hand_back(self, job: Job, cause: StoreUnavailable) -> None:
+        """Hand back once the store works again: that it did not is no crash, and no attempt is counted for it."""
+        log.error("store unavailable", **_facts(job), error=str(cause))
         try:
-            await self._store.release(job, counted=False)
+            await self._persist(job, lambda: self._store.release(job, counted=False))
         except (LeaseLost, StoreUnavailable) as error:
-            log.warning("could not hand the job back, the lease will run out", **_facts(job), error=str(error))
+            log.warning("could not hand the job back", **_facts(job), error=str(error))
+
+    async def _set_aside(self, job: Job) -> None:
+        """Leave a job that broke outside of its command to the next lease: not at once, and not for ever."""
+        await self._clock.sleep(STORE_RETRY_S)
+        if job.attempts > GIVE_UP_ATTEMPTS:
+            finish = Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="Broken")
+            with contextlib.suppress(LeaseLost, StoreUnavailable):
+                await self._store.finish(job, finish)
 
     def _apology(
         self,
