@@ -72,7 +72,6 @@ class SimulatorApp(Starlette):
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        await self.client.open()
         yield
         await self.close()
 

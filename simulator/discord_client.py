@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from simulator import discord_payloads as payloads
+from simulator.delivery import Deliverer, DeliveryError
 from simulator.discord_ack import RESPONSE_NAMES, parse_ack
 from simulator.discord_components import find_component
 from simulator.discord_errors import DiscordProblem
@@ -30,6 +31,7 @@ class DiscordClient:
     def __init__(self, discord: DiscordWorld) -> None:
         self.discord = discord
         self.config = discord.world.config
+        self._deliverer = Deliverer()
         self._http: httpx2.AsyncClient | None = None
         self._rng = random.Random(discord.world.seed + 2)
 
@@ -148,20 +150,16 @@ class DiscordClient:
                 "options": payloads.options_list(options, {})}  # fmt: skip
         return self._make(payloads.COMMAND, data, command, user_id, place, locale, "en-US")
 
-    async def open(self) -> None:
-        """Make the delivering client ahead of time: loading certificates must not eat into the first answer's time."""
-        _ = self.http
-
     @property
     def http(self) -> httpx2.AsyncClient:
-        """Return the delivering client, made on first use."""
+        """Return the client for raw requests, made on first use."""
         if self._http is None:
-            limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-            self._http = httpx2.AsyncClient(limits=limits, trust_env=False, verify=tls())
+            self._http = httpx2.AsyncClient(trust_env=False, verify=tls())
         return self._http
 
     async def close(self) -> None:
-        """Close the delivering client."""
+        """Close every connection."""
+        self._deliverer.close()
         if self._http is not None:
             await self._http.aclose()
 
@@ -218,13 +216,13 @@ class DiscordClient:
         served_by = ""
         try:
             async with asyncio.timeout(self.config.ack_limit_s):
-                response = await self.http.post(target, content=interaction.body, headers=headers, timeout=None)
-            status, served_by = response.status_code, response.headers.get(self.config.instance_header, "")
-            kind, data = parse_ack(interaction.kind, status, response.headers.get("content-type", ""), response.content)
+                answer = await self._deliverer.post(target, interaction.body, headers)
+            status, served_by = answer.status, answer.headers.get(self.config.instance_header.lower(), "")
+            kind, data = parse_ack(interaction.kind, status, answer.headers.get("content-type", ""), answer.body)
         except TimeoutError:
             return Ack(copy, _ms(started), None, None, False, "timeout")
-        except httpx2.HTTPError as error:
-            return Ack(copy, _ms(started), None, None, False, f"connection: {type(error).__name__}")
+        except DeliveryError as error:
+            return Ack(copy, _ms(started), None, None, False, f"connection: {error}")
         except DiscordProblem as problem:
             return Ack(copy, _ms(started), status, None, False, _why(problem), served_by=served_by)
         return Ack(copy, _ms(started), status, kind, True, data=data, served_by=served_by)

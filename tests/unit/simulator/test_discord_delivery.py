@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -166,3 +168,58 @@ async def test_a_registered_command_is_used_as_a_client_lets_one(bot: Bot) -> No
                 await sim.discord.interact(bot.url, "채팅", options)
         await sim.discord.interact(bot.url, "채팅", {"질문": "12345"})
     assert len(bot.deliveries) == 1
+
+
+RAW_ANSWERS: list[tuple[str, bytes, bool]] = [
+    ("chunked", b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"typ\r\n5;x=y\r\ne":5}\r\n0\r\n\r\n', True),
+    ("until the end", b'Connection: close\r\n\r\n{"type":5}', True),
+    ("cut", b'Content-Length: 99\r\n\r\n{"type":5}', False),
+    ("cut chunk", b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", False),
+    ("a length beyond reason", b"Content-Length: 99999999999\r\n\r\n{}", False),
+    ("a length that is none", b"Content-Length: x\r\n\r\n{}", False),
+]
+
+
+@pytest.mark.parametrize(("_name", "rest", "good"), RAW_ANSWERS, ids=[name for name, *_ in RAW_ANSWERS])
+async def test_answers_in_every_framing(sim: SimulatorServer, _name: str, rest: bytes, good: bool) -> None:
+    """Whole answers are taken however they are framed; cut or impossible ones fail the interaction at once."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + rest)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        asked = await sim.discord.interact(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "채팅")
+    assert asked.state == ("deferred" if good else "failed")
+
+
+async def test_connections_are_kept_and_a_dead_one_is_not_used_again(sim: SimulatorServer) -> None:
+    """Deliveries in a row share a connection; after the application closed it the next one makes a new one."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n" + b'{"type":5}'
+            )
+
+    async def tolerant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await serve(reader, writer)
+
+    async with await asyncio.start_server(tolerant, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for _ in range(3):
+            assert (await sim.discord.interact(url, "채팅")).state == "deferred"
+        assert len(connections) == 1
+        connections[0].close()
+        await connections[0].wait_closed()
+        assert (await sim.discord.interact(url, "채팅")).state == "deferred"
+        assert len(connections) == 2
+        await sim.discord.close()
