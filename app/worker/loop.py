@@ -69,6 +69,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._jobs: set[asyncio.Task[None]] = set()
+        self._leasing = asyncio.Lock()
         self._looked_at = -math.inf
         self._beat_at = -math.inf
         self.draining = False
@@ -102,6 +103,8 @@ class Worker:
     async def stop(self, grace_s: float) -> None:
         """Lease nothing more, give running jobs `grace_s` to finish, hand the rest back uncounted."""
         self.draining = True
+        async with self._leasing:
+            pass  # what is being leased at this moment must be among the jobs that are waited for
         try:
             await self._overview.beat()
         except StoreError as error:
@@ -132,15 +135,19 @@ class Worker:
         self._beat_at = self._clock.monotonic()
 
     async def _lease_loop(self) -> None:
-        while not self.draining:
+        while True:
             self._wake.clear()
-            jobs = await self._leases.take(self._request()) if self.free else []
+            if not await self._lease_once():
+                await self._woken(POLL_S)
+
+    async def _lease_once(self) -> bool:
+        """Lease what fits and start it; whether there was any."""
+        async with self._leasing:
+            jobs = await self._leases.take(self._request()) if self.free and not self.draining else []
             self._looked_at = self._clock.monotonic()
             for job in jobs:
                 self._start_job(job)
-            if not jobs:
-                await self._woken(POLL_S)
-        await asyncio.Event().wait()
+        return bool(jobs)
 
     def _request(self) -> LeaseRequest:
         return LeaseRequest(
