@@ -18,6 +18,7 @@ from app.jobs.store import JobStore, QueueCounts
 
 MEASURED_WINDOW_S = 3600.0
 MEASURED_JOBS = 2000
+KEPT_DAYS = 7
 
 
 def done_counter(instance: int, kind: str) -> str:
@@ -63,7 +64,7 @@ class SystemView:
         return any(
             key.usable
             for member in self.alive
-            if member.instance != but and not member.snapshot.draining
+            if member.instance != but and member.snapshot.slots > 0 and not member.snapshot.draining
             for provider, key in member.snapshot.keys.items()
             if provider in providers
         )
@@ -153,6 +154,10 @@ class Overview:
         value = await self._counters.add(day, done_counter(instance, kind))
         self._counted = {key: count for key, count in self._counted.items() if key[0] == day}
         self._counted[day, instance, kind] = value
+
+    async def forget(self) -> None:
+        """Drop the counters of days that nobody asks for any more."""
+        await self._counters.forget(before_day=day_of(self._clock.now() - KEPT_DAYS * 86_400))
 
     async def recent(self, limit: int = 20) -> Sequence[FinishedJob]:
         """Return the newest finished jobs of the last hour."""

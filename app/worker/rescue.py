@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -13,17 +13,26 @@ from app.clock import Clock
 from app.commands.base import PROGRESS_MARK, JobCommand
 from app.discord.models import parse, read_json
 from app.discord.replies import Message
-from app.errors import AnswerGone, DayExhausted, ProviderKeyRejected, ProviderQuotaExhausted, QuartetError
+from app.errors import (
+    AnswerGone,
+    DayExhausted,
+    ProviderKeyRejected,
+    ProviderQuotaExhausted,
+    QuartetError,
+    StoreError,
+    StoreUnavailable,
+)
 from app.jobs.job import Job
 from app.jobs.store import JobStore, WaitingJob
 from app.texts import Text
 from app.worker.delivery import Delivery
 from app.worker.leases import LeaseBook
-from app.worker.runner import Runner
+from app.worker.runner import LONGEST_REST_S, Runner
 
 LOOK_EVERY_S = 1.0
 TELL_AFTER_S = 1.5
 TELL_AGAIN_AFTER_S = 8.0
+TOLD_KEPT_S = 60.0
 TELL_AT_ONCE = 8
 """How many users are told their place in one look: telling everybody in a long queue would cost more than it gives."""
 
@@ -68,17 +77,22 @@ class Rescue:
         self._clock = clock
         self._day_exhausted = day_exhausted
         self._told: dict[str, float] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
 
     async def keep_looking(self) -> None:
         """Look after waiting jobs until cancelled."""
-        while True:
-            await self._clock.sleep(LOOK_EVERY_S)
-            await self.look()
+        try:
+            while True:
+                await self._clock.sleep(LOOK_EVERY_S)
+                await self.look()
+        finally:
+            await self._stop_ending()
 
     async def keep_house(self) -> None:
         """Forget jobs that ended long ago, until cancelled."""
         while True:
             await self._store.forget(finished_before=self._clock.now() - KEPT_S)
+            await self._overview.forget()
             await self._clock.sleep(HOUSEKEEPING_S)
 
     async def look(self) -> None:
@@ -86,17 +100,26 @@ class Rescue:
         now = self._clock.now()
         for job in await self._store.unserved(now=now):
             if job.expires_at - now < END_BEFORE_S:
-                await self._end(job, None)
-        waiting = await self._store.unserved(now=now, home=self._leases.owner)
-        hopeless = {kind: self._hopeless(kind) for kind in {job.kind for job in waiting}}
-        for job in waiting:
-            error = hopeless[job.kind]
-            if error is not None:
-                await self._end(job, error)
-        await self._tell([job for job in waiting if hopeless[job.kind] is None], now)
+                self._end_soon(job, None)
+        for home in self._homes():
+            waiting = []
+            for job in await self._store.unserved(now=now, home=home):
+                error = self._hopeless(job.kind, job.expires_at - END_BEFORE_S - now)
+                if error is not None:
+                    self._end_soon(job, error)
+                elif job.id not in self._ending:
+                    waiting.append(job)
+            await self._tell(waiting, now)
+        self._told = {job_id: at for job_id, at in self._told.items() if now - at < TOLD_KEPT_S}
 
-    def _hopeless(self, kind: str) -> QuartetError | None:
-        """The error to show if nobody can serve `kind` soon: keys rejected or out of credit, the day's limit done."""
+    def _homes(self) -> Collection[int]:
+        """This instance's own home, and for the lowest of those alive also the homes of those that are down."""
+        own = self._leases.owner
+        alive = [member.instance for member in self._overview.view.alive]
+        return {own, *self._overview.dead()} if alive and min(alive) == own else {own}
+
+    def _hopeless(self, kind: str, seconds: float) -> QuartetError | None:
+        """The error to show if nobody can serve `kind` within `seconds`: no key will do, or the day's limit is done."""
         if self._day_exhausted(kind):
             return DayExhausted(f"every instance has done its day's limit of {kind}")
         providers = self._commands[kind].providers
@@ -106,25 +129,46 @@ class Rescue:
             for provider, key in member.snapshot.keys.items()
             if provider in providers
         ]
-        if not keys or any(key.usable or key.state not in (KeyState.DEAD, KeyState.SPENT) for key in keys):
+        given_up, soon = (KeyState.DEAD, KeyState.SPENT), max(LONGEST_REST_S, seconds)
+        if not keys or any(key.usable or (key.state not in given_up and key.rest_s < soon) for key in keys):
             return None
-        if any(key.state is KeyState.SPENT for key in keys):
-            return ProviderQuotaExhausted(f"every key for {kind} is out of credit or rejected")
-        return ProviderKeyRejected(f"every key for {kind} is rejected")
+        if all(key.state is KeyState.DEAD for key in keys):
+            return ProviderKeyRejected(f"every key for {kind} is rejected")
+        return ProviderQuotaExhausted(f"every key for {kind} is out of credit, rejected or used up for long")
+
+    def _end_soon(self, waiting: WaitingJob, error: QuartetError | None) -> None:
+        """End in a task of its own: an edit that Discord keeps waiting must not hold up the next look."""
+        if waiting.id not in self._ending:
+            task = asyncio.create_task(self._end(waiting, error), name=f"end-{waiting.id}")
+            self._ending[waiting.id] = task
+            task.add_done_callback(lambda _: self._ending.pop(waiting.id, None))
 
     async def _end(self, waiting: WaitingJob, error: QuartetError | None) -> None:
-        job = await self._leases.take_one(waiting.id)
+        try:
+            job = await self._leases.take_one(waiting.id)
+        except StoreUnavailable:
+            return  # the next look finds it again
         if job is None:
             return
         try:
-            await self._runner.end(job, error)
+            if error is not None and job.checkpoint and job.result is None:
+                # A task that was made and paid for needs no budget to be followed, only its instance.
+                await self._store.release(job, counted=False)
+            else:
+                await self._runner.end(job, error)
+        except StoreError as failure:
+            log.warning("could not give a job back", interaction=job.id, error=str(failure))
         finally:
             self._leases.drop(job)
 
+    async def _stop_ending(self) -> None:
+        tasks = list(self._ending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _tell(self, waiting: list[WaitingJob], now: float) -> None:
         """Show their place to those who wait longest without word."""
-        known = {job.id for job in waiting}
-        self._told = {job_id: at for job_id, at in self._told.items() if job_id in known}
         due = [
             (ahead, job)
             for ahead, job in enumerate(waiting)
