@@ -20,8 +20,13 @@ from app.clock import Clock
 
 WINDOW_S = 60.0
 COOL_DEFAULT_S = 20.0
+COOL_LEAST_S = 0.25
+"""Resting for 0 s would have a job handed back and called again in a circle."""
+
 SPENT_REST_S = 3600.0
 DEAD_REST_S = 600.0
+PROBE_S = 5.0
+"""How long the others wait while one call finds out whether a dead or spent key works again."""
 
 PLENTY = 1_000_000
 """The room of a key without limits."""
@@ -83,6 +88,8 @@ class KeyBudget:
         self._forget_old()
         now = self._clock.monotonic()
         wait = max(0.0, self._rest_until - now)
+        if wait <= 0 and self._probing and self.in_flight:
+            wait = PROBE_S
         if self._per_minute and len(self._started) >= self._per_minute:
             wait = max(wait, self._started[0] + WINDOW_S - now)
         if self._per_day and self._used_today >= self._per_day:
@@ -93,7 +100,7 @@ class KeyBudget:
         """Return how many calls may start now, at most `PLENTY`."""
         if self.wait_s() > 0:
             return 0
-        room = PLENTY
+        room = 1 if self._probing else PLENTY
         if self._per_minute:
             room = min(room, self._per_minute - len(self._started))
         if self._per_day:
@@ -120,7 +127,7 @@ class KeyBudget:
 
     def cool(self, seconds: float | None) -> None:
         """Rest for what the provider said, or a default; a longer rest under way stays."""
-        self._rest(KeyState.COOLING, COOL_DEFAULT_S if seconds is None else seconds)
+        self._rest(KeyState.COOLING, COOL_DEFAULT_S if seconds is None else max(COOL_LEAST_S, seconds))
 
     def spend(self) -> None:
         """Out of credit: rest long."""
@@ -147,9 +154,13 @@ class KeyBudget:
         )
 
     def _rest(self, state: KeyState, seconds: float) -> None:
-        until = self._clock.monotonic() + max(0.0, seconds)
+        until = self._clock.monotonic() + seconds
         if until >= self._rest_until:
             self._rest_until, self._state = until, state
+
+    @property
+    def _probing(self) -> bool:
+        return self._state in (KeyState.DEAD, KeyState.SPENT)
 
     def _today(self) -> str:
         day = day_of(self._clock.now())

@@ -75,7 +75,8 @@ class ManagedKey:
         outcome = "ok"
         try:
             if self._counts_days:
-                await self._counters.add(day_of(self._clock.now()), self._counter)
+                day = day_of(self._clock.now())
+                self._budget.restore(day, await self._counters.add(day, self._counter))
             yield
             self._budget.succeeded()
         except BaseException as error:
