@@ -7,7 +7,7 @@ A submitted task is polled to its end by the key set that made it, so its job is
 
 from __future__ import annotations
 
-from app.balancing.keyset import MINIMAX
+from app.balancing.keyset import MINIMAX, concerns_key
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
 from app.commands.definition import option, slash
 from app.commands.formatting import duration, quote
@@ -20,6 +20,7 @@ from app.errors import (
     ProviderNotReached,
     ProviderTimeout,
     ProviderUnavailable,
+    VideoTaskFailed,
     VideoUnknown,
 )
 from app.providers.base import VideoFile, VideoRequest, VideoStage
@@ -35,6 +36,12 @@ LARGEST_ATTACHED = 25 * 1024 * 1024
 
 TIME_TO_DELIVER_S = 30.0
 """Polling ends this long before the deadline, to say so in time."""
+
+SHORTEST_S = CREATE_TIMEOUT_S + TIME_TO_DELIVER_S
+"""With less time left nothing is created: it could not be delivered, and the create call could be cut off unheard."""
+
+LAST_WORD_S = 5.0
+"""A download ends this long before the deadline, so that the link can still be given instead."""
 
 _EMPTY = Text(ko="어떤 영상을 만들지 설명해 주세요.", en="Please describe the video.")
 _TOO_LONG = Text(
@@ -56,8 +63,8 @@ _STAGES = {
     VideoStage.SUCCEEDED: Text(ko="완성", en="done"),
 }
 _LINK = Text(
-    ko="🎬 MiniMax\n{prompt}\n영상이 여기에 첨부하기에는 커서 링크로 드려요 (약 1시간 동안 유효): {url}",
-    en="🎬 MiniMax\n{prompt}\nThe video is too large to attach here; this link works for about an hour: {url}",
+    ko="🎬 MiniMax\n{prompt}\n영상을 여기에 첨부할 수 없어 링크로 드려요 (약 1시간 동안 유효): {url}",
+    en="🎬 MiniMax\n{prompt}\nThe video can't be attached here; this link works for about an hour: {url}",
 )
 
 
@@ -78,7 +85,7 @@ async def run(context: JobContext) -> Answer:
     file = await _follow(context, task_id)
     context.progress.show(_DOWNLOADING)
     limit = min(context.interaction.attachment_size_limit, LARGEST_ATTACHED)
-    timeout = min(DOWNLOAD_TIMEOUT_S, max(1.0, context.seconds_left()))
+    timeout = min(DOWNLOAD_TIMEOUT_S, max(1.0, context.seconds_left() - LAST_WORD_S))
     data = await _fetch(context, file, limit, timeout)
     prompt = quote(context.interaction.options["설명"])
     if data is None:
@@ -88,13 +95,15 @@ async def run(context: JobContext) -> Answer:
 
 async def _create(context: JobContext) -> str:
     """Record, call, record: in this order, and the call only ever once."""
+    if context.seconds_left() < SHORTEST_S:
+        raise ProviderTimeout("too little time is left to make a video", provider=MINIMAX)
     context.progress.show(_SUBMITTING)
     services = context.services
     request = VideoRequest(context.interaction.options["설명"])
     async with services.keys[MINIMAX].use():
         await context.checkpoint({"step": "submitting"}, False)
         try:
-            task_id = await services.video.create(request, timeout_s=min(CREATE_TIMEOUT_S, context.seconds_left()))
+            task_id = await services.video.create(request, timeout_s=CREATE_TIMEOUT_S)
         except ProviderError as error:
             if _may_have_been_made(error):
                 raise VideoUnknown(f"the create call ended without an answer: {error}", provider=MINIMAX) from error
@@ -120,8 +129,7 @@ async def _follow(context: JobContext, task_id: str) -> VideoFile:
         try:
             status = await services.video.poll(task_id, timeout_s=POLL_TIMEOUT_S)
         except ProviderError as error:
-            if not error.retryable:
-                raise
+            _raise_if_final(error)
         else:
             file_id = status.file_id if status.stage is VideoStage.SUCCEEDED else None
             elapsed = duration(context.clock.now() - context.job.received_at, context.locale)
@@ -131,13 +139,24 @@ async def _follow(context: JobContext, task_id: str) -> VideoFile:
     return await _retrieve(context, file_id)
 
 
+def _raise_if_final(error: ProviderError) -> None:
+    """Raise what no further call can change. No other instance's key can go on with this task, so none is asked."""
+    if concerns_key(error) and not error.retryable:
+        raise VideoTaskFailed(f"the key that made the task is not accepted any more: {error}", provider=MINIMAX)
+    if not error.retryable:
+        raise error
+
+
 async def _retrieve(context: JobContext, file_id: str) -> VideoFile:
     while True:
         try:
             return await context.services.video.retrieve(file_id, timeout_s=POLL_TIMEOUT_S)
         except ProviderError as error:
-            if not error.retryable or context.seconds_left() < TIME_TO_DELIVER_S:
-                raise
+            _raise_if_final(error)
+            if context.seconds_left() < TIME_TO_DELIVER_S:
+                raise ProviderTimeout(
+                    "the video could not be fetched before the token's end", provider=MINIMAX
+                ) from error
         await context.clock.sleep(context.services.video_poll_s)
 
 
