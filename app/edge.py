@@ -6,6 +6,7 @@ answered properly has a status of its own.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,7 @@ from app.discord.replies import Message
 from app.discord.signature import SignatureVerifier
 from app.discord.wire import InteractionType
 from app.errors import QuartetError
-from app.intake import Intake
+from app.intake import RECORD_WITHIN_S, Intake
 from app.jobs.store import JobStore
 from app.metrics import Metrics
 from app.texts import Locale, Text, locale_of
@@ -54,6 +55,10 @@ _UNKNOWN_COMPONENT = Text(
 _UNKNOWN_TYPE = Text(
     ko="아직 지원하지 않는 종류의 요청이에요.",
     en="This kind of interaction is not supported here yet.",
+)
+_TOO_SLOW = Text(
+    ko="지금은 상태를 읽을 수 없어요. 잠시 뒤 다시 시도해 주세요.",
+    en="The system's state can't be read right now. Please try again in a moment.",
 )
 
 log = structlog.get_logger("edge")
@@ -138,7 +143,17 @@ class Edge:
         return DEFERRED
 
     async def _answer_now(self, interaction: Interaction, command: InstantCommand, started: float) -> Reply:
-        context = InstantContext(
+        # An instant command reads shared state; whoever asks must hear something even while the store hangs.
+        try:
+            async with asyncio.timeout(RECORD_WITHIN_S):
+                message = await command.answer(self._instant_context(interaction, started))
+        except TimeoutError:
+            log.error("an instant command was too slow", interaction=interaction.id, command=interaction.command)
+            return _private(_TOO_SLOW, interaction.locale, "failed")
+        return Reply(200, replies.immediate(message), "instant")
+
+    def _instant_context(self, interaction: Interaction, started: float) -> InstantContext:
+        return InstantContext(
             interaction=interaction,
             received_at=self._clock.now() - (self._clock.monotonic() - started),
             started=started,
@@ -149,7 +164,6 @@ class Edge:
             store=self._store,
             clock=self._clock,
         )
-        return Reply(200, replies.immediate(await command.answer(context)), "instant")
 
 
 _KNOWN_TYPES = frozenset(InteractionType)
