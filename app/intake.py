@@ -122,8 +122,9 @@ class Intake:
             log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")
             self._withdraw_later(job.id)
             return Refusal("store_unavailable", StoreUnavailable.sentence)
-        except Exception:
-            self._withdraw_later(job.id)  # the edge will apologise, and nobody knows how far this came
+        except Exception:  # the edge will apologise, and nobody knows how far this came
+            self._withdraw_later(job.id)
+            self._cooldowns.undo(job.user_id, job.kind, job.id)
             raise
         if result is PutResult.FULL:
             return Refusal("queue_full", _FULL.format(limit=self._max_waiting))

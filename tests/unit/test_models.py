@@ -95,23 +95,31 @@ def test_subcommands_and_focus() -> None:
     assert (dict(read.options), read.focused) == ({"글": "a", "수": 2}, "글")
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "named"),
-    [
-        *[(name, value, name) for name in ("id", "application_id")
-          for value in (None, 1, 1.5, True, "", "12a", "-1", "1" * 21, "１２", "٣", " 1", [], {})],
-        *[("token", value, "token") for value in (None, "", 5, [], {}, False)],
-        *[("member.user.id", value, "id") for value in (None, 1, "", "1" * 21, "x", "²", [])],
-        *[("member.user", value, "user") for value in (5, "x", [1])],
-        ("member.user", None, "id"), ("member", "x", "member"), ("member", {"roles": []}, "id"),
-        *[("data", value, "data") for value in (5, "x", [], True)],
-        *[("data.name", value, "name") for value in (None, "", 5, [])],
-        *[("data.options", value, "options") for value in (5, "x", {"a": 1}, True)],
-        *[("data.options", [value], "options") for value in (5, None, "x", [], {}, {"name": 5}, {"value": 1})],
-        ("data.options", [{"name": "a", "options": 5}], "options"),
-        ("data.resolved", 5, "resolved"),
-    ],
-)  # fmt: skip
+def wrong(path: str, named: str, *values: Any) -> list[tuple[str, Any, str]]:
+    """Return the cases in which `path` holds one of `values` and the message names `named`."""
+    return [(path, value, named) for value in values]
+
+
+NO_IDS: tuple[Any, ...] = (None, 1, 1.5, True, "", "12a", "-1", "1" * 21, "１２", "٣", "²", " 1", [], {})
+WRONG = [
+    *wrong("id", "id", *NO_IDS),
+    *wrong("application_id", "application_id", *NO_IDS),
+    *wrong("member.user.id", "id", *NO_IDS),
+    *wrong("token", "token", None, "", 5, [], {}, False),
+    *wrong("member.user", "user", 5, "x", [1]),
+    *wrong("member.user", "id", None, {}),
+    *wrong("member", "member", 5, "x", []),
+    *wrong("member", "id", None, {"roles": []}),
+    *wrong("data", "data", 5, "x", [], True),
+    *wrong("data.name", "name", None, "", 5, []),
+    *wrong("data.options", "options", 5, "x", {"a": 1}, True),
+    *wrong("data.options", "options", [5], [None], ["x"], [[]], [{}], [{"name": 5}], [{"value": 1}]),
+    *wrong("data.options", "options", [{"name": "a", "options": 5}], [{"name": "a", "options": None}]),
+    *wrong("data.resolved", "resolved", 5, [], "x"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "named"), WRONG)
 def test_what_is_wrong_is_named(path: str, value: Any, named: str) -> None:
     """The message says which field, and never repeats what stood there."""
     with pytest.raises(MalformedInteraction, match=f"^{named}: expected"):
