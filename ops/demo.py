@@ -58,7 +58,7 @@ def run_demo(*, once: bool, out: Console, say: Say) -> int:
 
 @contextmanager
 def _asked_to_end() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into a KeyboardInterrupt, so that everything is cleared away."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a KeyboardInterrupt, so that everything is cleared away."""
     asked = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def _asked_to_end() -> Iterator[threading.Event]:
             asked.set()
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield asked
     finally:

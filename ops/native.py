@@ -13,7 +13,7 @@ from ops.failures import OpsError
 from ops.health import verdicts
 from ops.nginx import Nginx, ensure_nginx, render
 from ops.ports import LOOPBACK, instance_ports, require_free
-from ops.processes import processes_of, wait_for
+from ops.processes import PROC, processes_of, wait_for
 from ops.shutdown import Say, stop
 from ops.supervisor import Supervisor, configuration, start_supervisor
 from ops.system import Paths, System, load_system, socket_path
@@ -34,6 +34,8 @@ def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[
 
     `simulator` is its URL and command, in a demo.
     """
+    if not PROC.exists():
+        raise OpsError("Running natively needs Linux.", hint="Use Docker: ./deploy-multi.sh start")
     paths = Paths(file.data_dir)
     nginx = ensure_nginx()
     _clear_leftovers(paths, say)

@@ -41,7 +41,7 @@ def command_of(pid: int) -> str:
 
 
 def _all_pids() -> list[int]:
-    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    return [int(entry.name) for entry in PROC.glob("[0-9]*")]  # none where there is no /proc
 
 
 def processes_of(paths: Paths) -> list[int]:
