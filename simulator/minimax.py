@@ -127,7 +127,7 @@ class MiniMax:
         duration = float(wished) if wished.replace(".", "", 1).isdigit() else call.key.speed.video_s
         task = Task(self._number(), self._number(), call.key.label, prompt, time.monotonic(),
                     self.world.spread(duration, call.key.speed))  # fmt: skip
-        if call.suffers("task_failed") and call.fault is not None:
+        if call.suffers("task_failed", "filter") and call.fault is not None:
             task.fails_with = int(call.fault.code or 1027)
         elif "filter" in directives(prompt):
             task.fails_with = 1027

@@ -98,6 +98,8 @@ class Answer:
         for at in range(0, len(shown), group):
             yield "".join(shown[at : at + group])
             await self.world.sleep(pace * group)
+            if self.world.closing.is_set():
+                return
 
     def _first_wait(self) -> float:
         return 0.0 if self.seconds is not None else self.world.spread(self.speed.ttft_s, self.speed)

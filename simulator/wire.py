@@ -80,6 +80,9 @@ class Dripping(Response):
         for at in range(0, len(body), step):
             await send({"type": "http.response.body", "body": body[at : at + step], "more_body": True})
             await self._world.sleep(self._seconds / self._pieces)
+            if self._world.closing.is_set():
+                abort(scope)
+                return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -106,6 +109,7 @@ async def endless(size: int, head: bytes = b"") -> AsyncIterator[bytes]:
     block = b"x" * 65_536
     for _ in range(size // len(block)):
         yield block
+        await asyncio.sleep(0)  # or a reader that has gone is never noticed
 
 
 @cache

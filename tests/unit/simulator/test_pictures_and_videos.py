@@ -186,10 +186,15 @@ async def test_a_task_belongs_to_the_key_that_made_it(sim: SimulatorServer, http
         assert other.status_code == 200 and other.json()["base_resp"]["status_code"] == 2013
 
 
-async def test_a_failed_task_says_why(sim: SimulatorServer, http: httpx2.AsyncClient) -> None:
-    """Status Fail with the code of withheld output."""
-    state = await video(sim, http, "x #filter")
-    assert (state["status"], state["base_resp"]["status_code"]) == ("Fail", 1027)
+@pytest.mark.parametrize(("kind", "code"), [("filter", 1027), ("task_failed", 1000), (None, 1027)])
+async def test_a_failed_task_says_why(
+    sim: SimulatorServer, http: httpx2.AsyncClient, kind: str | None, code: int
+) -> None:
+    """Status Fail with the code that was asked for, by a fault or by the prompt itself."""
+    if kind:
+        sim.app.world.faults.add({"target": "minimax", "route": "video", "kind": kind, "code": code, "count": 1})
+    state = await video(sim, http, "x" if kind else "x #filter")
+    assert (state["status"], state["base_resp"]["status_code"]) == ("Fail", code)
 
 
 @pytest.mark.parametrize(
