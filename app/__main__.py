@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import uvicorn
@@ -36,6 +37,9 @@ def main() -> int:
         lifespan="on",
     )
     server = uvicorn.Server(config)
+    # The server ends in good order at these and then raises them once more: what was asked for is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
 

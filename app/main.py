@@ -8,6 +8,7 @@ import hmac
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import httpx2
@@ -16,11 +17,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import VERSION
+from app.balancing.budget import Allowance
 from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.balancing.overview import Overview
-from app.balancing.sqlite_state import SqliteCluster, SqliteCounters
-from app.balancing.state import InstanceSnapshot
+from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
+from app.balancing.state import CallLog, InstanceSnapshot
 from app.clock import Clock, SystemClock
 from app.commands.base import Limits, Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS
@@ -65,12 +67,12 @@ class Instance:
         self._engine = SqliteEngine(settings.sqlite_path, MIGRATIONS)
         self.store = SqliteJobStore(self._engine)
         self._cluster = SqliteCluster(self._engine)
-        self._counters = SqliteCounters(self._engine)
-        self.keys = _keys(settings, self.clock, self._counters, self.metrics)
+        self._calls = SqliteCallLog(self._engine)
+        self.keys = _keys(settings, self.clock, self._calls, self.metrics)
         self.overview = Overview(
             self.store,
             self._cluster,
-            self._counters,
+            SqliteCounters(self._engine),
             self.clock,
             instance_count=settings.instance_count,
             describe=self._describe,
@@ -85,6 +87,7 @@ class Instance:
             self._provider_http,
             max_output_tokens=settings.openai_max_output_tokens,
             clock=self.clock,
+            on_rate=self.keys[OPENAI].learn,
         )
         self.worker = self._make_worker()
         self.intake = Intake(
@@ -119,7 +122,7 @@ class Instance:
             title="Quartet", version=VERSION, lifespan=self._lifespan, docs_url=None, redoc_url=None, openapi_url=None
         )
         api.include_router(ops_routes(pages))
-        self.asgi: ASGIApp = InteractionsEndpoint(self.edge, api)
+        self.asgi: ASGIApp = InteractionsEndpoint(self.edge, api, settings.instance_id)
 
     def _make_worker(self) -> Worker:
         settings = self.settings
@@ -163,7 +166,7 @@ class Instance:
             clock=self.clock,
             slots=settings.max_concurrent_jobs,
             day_limits=self.limits.day,
-            steal=settings.routing == "user",
+            steal=settings.stealing and settings.routing == "user",
             chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
         )
 
@@ -249,24 +252,23 @@ def _cooldowns(settings: InstanceSettings) -> dict[str, float]:
     return {"chat": settings.chat_cooldown_s, "image": settings.image_cooldown_s, "video": settings.video_cooldown_s}
 
 
-def _keys(settings: InstanceSettings, clock: Clock, counters: SqliteCounters, metrics: Metrics) -> KeySet:
-    def key(provider: str, *, per_minute: int = 0, per_day: int = 0) -> ManagedKey:
-        return ManagedKey(
+def _keys(settings: InstanceSettings, clock: Clock, calls: CallLog, metrics: Metrics) -> KeySet:
+    starts_at = settings.day_starts_at_utc * 3600
+    allowances = {
+        OPENAI: Allowance(per_minute=settings.openai_rpm, max_in_flight=settings.openai_max_in_flight),
+        STABILITY: Allowance(per_minute=settings.stability_rpm, max_in_flight=settings.stability_max_in_flight),
+        MINIMAX: Allowance(per_day=settings.minimax_rpd, max_in_flight=settings.minimax_max_in_flight),
+    }
+    return KeySet(
+        ManagedKey(
             provider,
             settings.instance_id,
             clock,
-            counters,
-            per_minute=per_minute,
-            per_day=per_day,
+            calls,
+            replace(allowance, day_starts_at=starts_at),
             observe=metrics.provider_called,
         )
-
-    return KeySet(
-        [
-            key(OPENAI, per_minute=settings.openai_rpm),
-            key(STABILITY, per_minute=settings.stability_rpm),
-            key(MINIMAX, per_day=settings.minimax_rpd),
-        ]
+        for provider, allowance in allowances.items()
     )
 
 

@@ -6,7 +6,7 @@ set. A wrong environment raises `SettingsError` with every fault at once, by var
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -30,6 +30,8 @@ def _http_url(value: str) -> str:
         raise ValueError("is not a URL: expected something like https://example.com/path") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("is not an http(s) URL: expected something like https://example.com/path")
+    if "@" in parts.netloc:
+        raise ValueError("holds a user name or a password, which would go out in place of the API key")
     return value.rstrip("/")
 
 
@@ -104,6 +106,11 @@ class CommonSettings(BaseSettings):
     openai_rpm: Count = 3500
     stability_rpm: Count = 100
     minimax_rpd: Count = 100
+    openai_max_in_flight: Count = 0
+    stability_max_in_flight: Count = 0
+    minimax_max_in_flight: Count = 0
+    day_starts_at_utc: Annotated[int, Field(ge=0, le=23)] = 0
+    stealing: bool = True
 
     max_concurrent_jobs: Annotated[int, Field(ge=0, le=1000)] = 10
     max_queued_jobs: Count = 1000
@@ -111,6 +118,8 @@ class CommonSettings(BaseSettings):
     chat_daily_limit: Count = 1000
     image_daily_limit: Count = 50
     video_daily_limit: Count = 10
+    user_max_running: Count = 3
+    user_daily_quota: Count = 0
     chat_cooldown_s: Seconds = 0
     image_cooldown_s: Seconds = 1
     video_cooldown_s: Seconds = 2
@@ -126,6 +135,10 @@ class CommonSettings(BaseSettings):
     def _place_store(self) -> Self:
         self.store_url = self.store_url.replace("${DATA_DIR}", "$DATA_DIR").replace("$DATA_DIR", str(self.data_dir))
         return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show numbers only: a secret may have been pasted into any variable that takes a text."""
+        return ((name, value) for name, value in super().__repr_args__() if isinstance(value, int | float))
 
     @property
     def sqlite_path(self) -> Path:

@@ -8,52 +8,63 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from app.balancing.budget import KeyBudget, KeySnapshot, day_of
-from app.balancing.state import Counters
+import structlog
+
+from app.balancing.budget import WINDOW_MARGIN_S, WINDOW_S, Allowance, KeyBudget, KeySnapshot
+from app.balancing.state import CallLog
 from app.clock import Clock
 from app.errors import (
     NoKeyAvailable,
+    ProviderBadInput,
     ProviderError,
     ProviderKeyRejected,
     ProviderQuotaExhausted,
     ProviderRateLimited,
     ProviderRefused,
 )
+from app.providers.base import RateHints
+from app.redaction import excerpt
 
 OPENAI = "openai"
 STABILITY = "stability"
 MINIMAX = "minimax"
+
+log = structlog.get_logger("keys")
 
 CallObserver = Callable[[str, str, float], None]
 """Told of each call: provider, outcome (`ok` or the error's class name), seconds."""
 
 
 class ManagedKey:
-    """One provider's key on this instance. Daily use is counted in the store before the call where a day is limited."""
+    """One provider's key on this instance. Each call is on record in the store before it is made."""
 
     def __init__(
         self,
         provider: str,
         instance: int,
         clock: Clock,
-        counters: Counters,
+        calls: CallLog,
+        allowance: Allowance,
         *,
-        per_minute: int = 0,
-        per_day: int = 0,
         observe: CallObserver | None = None,
     ) -> None:
         self.provider = provider
-        self._counter = f"calls:{instance}:{provider}"
+        self._name = f"{instance}:{provider}"
         self._clock = clock
-        self._counters = counters
-        self._counts_days = per_day > 0
+        self._calls = calls
         self._observe = observe
-        self._budget = KeyBudget(clock, per_minute=per_minute, per_day=per_day)
+        self._budget = KeyBudget(clock, allowance)
 
     async def restore(self) -> None:
-        """Take over today's use from before a restart."""
-        day = day_of(self._clock.now())
-        self._budget.restore(day, (await self._counters.values(day)).get(self._counter, 0))
+        """Take over what earlier lives of this instance used of the window and of the day."""
+        now = self._clock.now()
+        started = await self._calls.since(self._name, now - WINDOW_S - WINDOW_MARGIN_S)
+        used = await self._calls.of_day(self._name, self._budget.day)
+        self._budget.restore(used_today=used, ages_s=[now - at for at in started])
+
+    def learn(self, hints: RateHints) -> None:
+        """Hear what the provider's headers say of the key."""
+        self._budget.learn(hints)
 
     def room(self) -> int:
         """Return how many calls may start now."""
@@ -74,9 +85,8 @@ class ManagedKey:
         started = self._clock.monotonic()
         outcome = "ok"
         try:
-            if self._counts_days:
-                day = day_of(self._clock.now())
-                self._budget.restore(day, await self._counters.add(day, self._counter))
+            used = await self._calls.record(self._name, day=self._budget.day, at=self._clock.now())
+            self._budget.restore(used_today=used)
             yield
             self._budget.succeeded()
         except BaseException as error:
@@ -95,8 +105,11 @@ class ManagedKey:
             self._budget.spend()
         elif isinstance(error, ProviderKeyRejected):
             self._budget.reject()
-        elif isinstance(error, ProviderRefused):
-            self._budget.succeeded()
+        elif isinstance(error, ProviderRefused | ProviderBadInput):
+            self._budget.succeeded()  # the provider took the key, and disliked only what was asked
+        if isinstance(error, ProviderError) and concerns_key(error):
+            now = self._budget.snapshot()
+            log.warning("key rests", provider=self.provider, state=now.state.value, rest_s=now.rest_s, why=_why(error))
 
 
 class KeySet:
@@ -125,3 +138,7 @@ class KeySet:
 def concerns_key(error: ProviderError) -> bool:
     """Whether another instance's key may well succeed where this one's failed."""
     return isinstance(error, NoKeyAvailable | ProviderRateLimited | ProviderQuotaExhausted | ProviderKeyRejected)
+
+
+def _why(error: ProviderError) -> str:
+    return excerpt(f"{type(error).__name__}: {error}")

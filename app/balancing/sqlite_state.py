@@ -12,6 +12,11 @@ from app.balancing.budget import KeySnapshot, KeyState
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.jobs.sqlite_engine import SqliteEngine
 
+_COUNT = (
+    "INSERT INTO counters (day, name, value) VALUES (?,?,?) "
+    "ON CONFLICT (day, name) DO UPDATE SET value=value+excluded.value RETURNING value"
+)
+
 
 class SqliteCluster:
     """Heartbeats, one row for each instance."""
@@ -56,13 +61,8 @@ class SqliteCounters:
         self._engine = engine
 
     async def add(self, day: str, name: str, amount: int = 1) -> int:
-        upsert = (
-            "INSERT INTO counters (day, name, value) VALUES (?,?,?) "
-            "ON CONFLICT (day, name) DO UPDATE SET value=value+excluded.value RETURNING value"
-        )
-
         def write(connection: sqlite3.Connection) -> int:
-            return int(connection.execute(upsert, (day, name, amount)).fetchall()[0][0])
+            return int(connection.execute(_COUNT, (day, name, amount)).fetchall()[0][0])
 
         return await self._engine.write(write)
 
@@ -73,3 +73,35 @@ class SqliteCounters:
     async def forget(self, *, before_day: str) -> None:
         delete = "DELETE FROM counters WHERE day<?"
         await self._engine.write(lambda connection: connection.execute(delete, (before_day,)).rowcount)
+
+
+class SqliteCallLog:
+    """Starts of provider calls, one row each, and their count of the day among the counters."""
+
+    def __init__(self, engine: SqliteEngine) -> None:
+        self._engine = engine
+
+    async def record(self, key: str, *, day: str, at: float) -> int:
+        def write(connection: sqlite3.Connection) -> int:
+            connection.execute("INSERT INTO calls (key, at) VALUES (?,?)", (key, at))
+            return int(connection.execute(_COUNT, (day, _counter(key), 1)).fetchall()[0][0])
+
+        return await self._engine.write(write)
+
+    async def since(self, key: str, at: float) -> Sequence[float]:
+        select = "SELECT at FROM calls WHERE key=? AND at>? ORDER BY at"
+        rows = await self._engine.read(lambda connection: connection.execute(select, (key, at)).fetchall())
+        return [row[0] for row in rows]
+
+    async def of_day(self, key: str, day: str) -> int:
+        select = "SELECT value FROM counters WHERE day=? AND name=?"
+        found = await self._engine.read(lambda connection: connection.execute(select, (day, _counter(key))).fetchone())
+        return int(found[0]) if found else 0
+
+    async def forget(self, *, before: float) -> None:
+        delete = "DELETE FROM calls WHERE at<?"
+        await self._engine.write(lambda connection: connection.execute(delete, (before,)).rowcount)
+
+
+def _counter(key: str) -> str:
+    return f"calls:{key}"

@@ -62,3 +62,19 @@ class Counters(Protocol):
 
     async def forget(self, *, before_day: str) -> None:
         """Drop the counters of days before this one."""
+
+
+class CallLog(Protocol):
+    """When each key was used, so that no restart forgets what a window holds. Times are wall clock seconds."""
+
+    async def record(self, key: str, *, day: str, at: float) -> int:
+        """Note a call that is about to start, durably; returns the key's calls of the day."""
+
+    async def since(self, key: str, at: float) -> Sequence[float]:
+        """Return the starts of the key's calls after `at`."""
+
+    async def of_day(self, key: str, day: str) -> int:
+        """Return the key's calls of a day."""
+
+    async def forget(self, *, before: float) -> None:
+        """Drop the starts before this moment; the counts of days stay."""

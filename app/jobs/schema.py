@@ -37,6 +37,11 @@ MIGRATIONS = (
         beat_at REAL NOT NULL,
         snapshot TEXT NOT NULL
     );
+    CREATE TABLE calls (
+        key TEXT NOT NULL,
+        at REAL NOT NULL
+    );
+    CREATE INDEX calls_of_key ON calls (key, at);
     CREATE TABLE counters (
         day TEXT NOT NULL,
         name TEXT NOT NULL,

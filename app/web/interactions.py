@@ -24,9 +24,10 @@ NOT_ALLOWED: Final = Reply(405, b'{"error":"use POST"}', "not_allowed")
 class InteractionsEndpoint:
     """Answers `POST /interactions` and leaves everything else to `rest`."""
 
-    def __init__(self, edge: Edge, rest: ASGIApp) -> None:
+    def __init__(self, edge: Edge, rest: ASGIApp, instance: int) -> None:
         self._edge = edge
         self._rest = rest
+        self._headers = [(b"content-type", b"application/json"), (b"x-quartet-instance", b"%d" % instance)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -34,7 +35,7 @@ class InteractionsEndpoint:
             return
         reply = await self._reply(scope, receive)
         if reply is not None:
-            await _send(reply, send)
+            await self._send(reply, send)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply | None:
         if scope["method"] != "POST":
@@ -46,6 +47,13 @@ class InteractionsEndpoint:
             return TOO_LARGE
         headers = scope["headers"]
         return await self._edge.on_interaction(body, _only(SIGNATURE_HEADER, headers), _only(TIMESTAMP_HEADER, headers))
+
+    async def _send(self, reply: Reply, send: Send) -> None:
+        headers = [*self._headers, (b"content-length", b"%d" % len(reply.body))]
+        if reply.status == NOT_ALLOWED.status:
+            headers.append((b"allow", b"POST"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -68,11 +76,3 @@ def _only(name: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the header's value if it is there exactly once: of two, one may be somebody else's."""
     values = [value for key, value in headers if key == name]
     return values[0] if len(values) == 1 else None
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(reply.body))]
-    if reply.status == NOT_ALLOWED.status:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
