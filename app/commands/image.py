@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from app.balancing.keyset import MINIMAX, STABILITY
+from app.balancing.keyset import MINIMAX, STABILITY, concerns_key
 from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
 from app.commands.definition import choice, option, slash
@@ -12,7 +12,7 @@ from app.commands.formatting import quote
 from app.discord.models import Interaction
 from app.discord.replies import Attachment, Message
 from app.discord.wire import OptionType
-from app.errors import ProviderBadAnswer, ProviderBadInput, ProviderError, ProviderRefused
+from app.errors import ProviderBadInput, ProviderError, ProviderRefused
 from app.providers.base import GeneratedImage, ImageProvider, ImageRequest
 from app.texts import Text
 
@@ -44,6 +44,15 @@ _OTHER_PROVIDER = Text(
 _SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
+class PictureTooLarge(ProviderError):
+    """The picture is finished but may not be attached where it was asked for."""
+
+    sentence = Text(
+        ko="그림은 완성됐지만 이곳의 첨부 크기 제한보다 커서 보낼 수 없었어요. 다른 비율로 다시 시도해 주세요.",
+        en="The picture is done but larger than the attachment limit here. Please try again with another ratio.",
+    )
+
+
 def check(interaction: Interaction) -> Text | None:
     """A description has to be there, and the ratio one of those offered."""
     description = interaction.options.get("설명")
@@ -51,7 +60,8 @@ def check(interaction: Interaction) -> Text | None:
         return _EMPTY
     if len(description) > LONGEST_DESCRIPTION:
         return _TOO_LONG
-    return None if interaction.options.get("비율", DEFAULT_RATIO) in RATIOS else _BAD_RATIO
+    ratio = interaction.options.get("비율", DEFAULT_RATIO)
+    return None if isinstance(ratio, str) and ratio in RATIOS else _BAD_RATIO
 
 
 async def run(context: JobContext) -> Answer:
@@ -62,7 +72,7 @@ async def run(context: JobContext) -> Answer:
     image = await _first_that_can(context, request)
     limit = context.interaction.attachment_size_limit
     if len(image.data) > limit:
-        raise ProviderBadAnswer(
+        raise PictureTooLarge(
             f"the picture's {len(image.data)} bytes exceed the limit of {limit}", provider=image.provider
         )
     file = Attachment(f"image.{_SUFFIXES[image.media_type]}", image.data, image.media_type, description[:1024])
@@ -71,18 +81,19 @@ async def run(context: JobContext) -> Answer:
 
 async def _first_that_can(context: JobContext, request: ImageRequest) -> GeneratedImage:
     """Try the providers in order. What a content policy refused is not carried to another provider."""
-    failure: ProviderError | None = None
+    failures: list[ProviderError] = []
     for provider in context.services.images:
-        if failure is not None:
+        if failures:
             context.progress.show(_OTHER_PROVIDER)
         try:
             return await with_attempts(context, partial(_draw, context, provider, request))
         except (ProviderRefused, ProviderBadInput):
             raise
         except ProviderError as error:
-            failure = failure or error
-    assert failure is not None, "there is at least one image provider"
-    raise failure
+            failures.append(error)
+    # A failure that concerns a key sends the job back to the queue, where this instance would lease it again at once
+    # for the provider whose key is well and which just failed: over and over, each time at a cost.
+    raise next((failure for failure in failures if not concerns_key(failure)), failures[0])
 
 
 async def _draw(context: JobContext, provider: ImageProvider, request: ImageRequest) -> GeneratedImage:
