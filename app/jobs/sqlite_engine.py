@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -28,6 +29,7 @@ BUSY_TIMEOUT_S = 2.0
 """How long a transaction waits for another process's; Discord waits 3 s for the answer that depends on it."""
 
 LARGEST_BATCH = 1024
+LARGEST_VACUUM = 256
 
 
 class BatchWrite(Protocol):
@@ -58,6 +60,7 @@ class SqliteEngine:
         self._thread: threading.Thread | None = None
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-read")
         self._read_connection: sqlite3.Connection | None = None
+        self._identity = (0, 0)
 
     async def open(self) -> None:
         """Make or migrate the file and start the threads; raise `StoreUnavailable` with the reason if that fails."""
@@ -65,8 +68,15 @@ class SqliteEngine:
         opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._write_loop, args=(opened,), name="store-write", daemon=True)
         self._thread.start()
-        await opened
-        self._read_connection = await self._loop.run_in_executor(self._reader, self._connect)
+        try:
+            await opened
+        except StoreUnavailable:
+            self._thread = None
+            raise
+        try:
+            self._read_connection = await self._loop.run_in_executor(self._reader, self._connect)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
 
     async def close(self) -> None:
         """Commit what was asked for, then close."""
@@ -84,7 +94,8 @@ class SqliteEngine:
         """Run `write` in the next transaction.
 
         `write` may raise a `QuartetError` before it has changed anything: only its own caller gets it. An error of
-        SQLite's undoes the whole transaction and becomes `StoreUnavailable` for all of them.
+        SQLite's undoes the whole transaction and becomes `StoreUnavailable` for all of them. If the caller has given up
+        (was cancelled) before the transaction began, nothing is written for it.
         """
         return cast(T, await self._ask(_Pending(self._future(), write=write)))
 
@@ -103,7 +114,7 @@ class SqliteEngine:
 
     async def vacuum(self) -> None:
         """Give a bounded number of free pages back to the file system, so that the file shrinks without a stall."""
-        await self.write(lambda connection: connection.execute("PRAGMA incremental_vacuum(256)").fetchall())
+        await self.write(_give_back)
 
     def _future(self) -> asyncio.Future[Any]:
         if self._thread is None or self._loop is None:
@@ -134,14 +145,19 @@ class SqliteEngine:
 
     def _prepare(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(self.path)
         connection = self._connect()
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        mode = _use_write_ahead_log(connection)
-        if mode != "wal":
-            raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
-        self._migrate(connection)
-        self.path.chmod(0o600)
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            mode = _use_write_ahead_log(connection)
+            if mode != "wal":
+                raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
+            self._migrate(connection)
+            self._identity = _identity(self.path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -189,9 +205,12 @@ class SqliteEngine:
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Pending]) -> None:
         try:
+            if _identity(self.path) != self._identity:
+                raise StoreUnavailable("it is not the file that was opened: put that one back, or restart")
             connection.execute("BEGIN IMMEDIATE")
-            _run_batched(connection, batch)
-            for pending in batch:
+            wanted = [pending for pending in batch if not pending.future.cancelled()]
+            _run_batched(connection, wanted)
+            for pending in wanted:
                 if pending.write is not None:
                     try:
                         pending.result = pending.write(connection)
@@ -200,10 +219,32 @@ class SqliteEngine:
             connection.execute("COMMIT")
         except Exception as error:  # whatever it is, the callers must hear of it and the thread must live
             _roll_back(connection)
-            reason = StoreUnavailable(f"writing {self.path} failed: {error}")
-            reason.__cause__ = error
             for pending in batch:
-                pending.error = reason
+                pending.error = StoreUnavailable(f"writing {self.path} failed: {error}")
+                pending.error.__cause__ = error
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+    for _ in range(min(free, LARGEST_VACUUM)):
+        connection.execute("PRAGMA incremental_vacuum(1)")  # it has no columns, so `sqlite3` steps it once: one page
+
+
+def _make_private(path: Path) -> None:
+    """Let only us read what users wrote, before SQLite opens the file: its log and index take on the file's mode."""
+    if path.is_dir():
+        raise StoreUnavailable(f"{path} is a directory: the store needs a file of its own")
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(name).chmod(0o600)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Name the file at `path`: SQLite goes on writing into one that was deleted or replaced, and it is lost."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> str:
