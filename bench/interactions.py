@@ -59,7 +59,7 @@ class Requests:
 
 
 def presigned(signer: Signer, count: int) -> Requests:
-    """Return `count` requests with distinct ids from `USERS` users, signed now: servers may refuse them in 5 minutes."""
+    """Return `count` requests with distinct ids from `USERS` users, signed now and good for 5 minutes."""
     timestamp = str(int(time.time())).encode()
     ids = [str(FIRST_ID + number * ID_STEP) for number in range(count)]
     tails = [signer.request(body(id_, FIRST_USER + number * 7 % USERS), timestamp) for number, id_ in enumerate(ids)]

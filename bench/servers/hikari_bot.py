@@ -6,7 +6,7 @@ import sys
 
 import hikari
 import uvloop
-from hikari.impl.special_endpoints import InteractionDeferredBuilder
+from hikari.api.special_endpoints import InteractionDeferredBuilder
 
 
 async def defer(interaction: hikari.CommandInteraction) -> InteractionDeferredBuilder:
