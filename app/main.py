@@ -166,6 +166,7 @@ class Instance:
             clock=self.clock,
             slots=settings.max_concurrent_jobs,
             day_limits=self.limits.day,
+            user_limit=settings.user_max_running,
             steal=settings.stealing and settings.routing == "user",
             chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
         )

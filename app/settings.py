@@ -118,7 +118,7 @@ class CommonSettings(BaseSettings):
     chat_daily_limit: Count = 1000
     image_daily_limit: Count = 50
     video_daily_limit: Count = 10
-    user_max_running: Count = 3
+    user_max_running: Count = 5
     user_daily_quota: Count = 0
     chat_cooldown_s: Seconds = 0
     image_cooldown_s: Seconds = 1

@@ -59,6 +59,19 @@ class SystemView:
         """The instances that did not."""
         return [member.instance for member in self.members if not member.alive]
 
+    def full(self) -> Collection[int]:
+        """The live instances that can start no job now."""
+        return [m.instance for m in self.alive if m.snapshot.running >= m.snapshot.slots or m.snapshot.draining]
+
+    def spent(self, providers: Mapping[str, Collection[str]]) -> Collection[tuple[int, str]]:
+        """The live instances and kinds for which no key is usable; `providers` are those that serve each kind."""
+        return [
+            (member.instance, kind)
+            for member in self.alive
+            for kind, names in providers.items()
+            if not any(key.usable for provider, key in member.snapshot.keys.items() if provider in names)
+        ]
+
     def usable_elsewhere(self, providers: Collection[str], *, but: int) -> bool:
         """Whether another live instance has a key for one of `providers` that may be used now."""
         return any(

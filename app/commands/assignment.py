@@ -31,6 +31,7 @@ _JOB = Text(
 _BECAUSE = {
     ServedBecause.HOME: Text(ko="담당", en="home"),
     ServedBecause.HOME_BUSY: Text(ko="담당이 바빠서", en="the home was busy"),
+    ServedBecause.HOME_SPENT: Text(ko="담당의 키가 쉬고 있어서", en="the home's key was resting"),
     ServedBecause.HOME_DOWN: Text(ko="담당이 멈춰서", en="the home was down"),
     ServedBecause.RECOVERED: Text(ko="중단된 작업을 이어서", en="recovered"),
 }

@@ -34,6 +34,7 @@ class ServedBecause(StrEnum):
 
     HOME = "home"
     HOME_BUSY = "home_busy"
+    HOME_SPENT = "home_spent"
     HOME_DOWN = "home_down"
     RECOVERED = "recovered"
 
@@ -82,7 +83,9 @@ class LeaseRequest:
 
     `kinds`: for how many jobs of each kind it has budget. `held`: ids it runs already; a running job of its own that is
     not among them was left by an earlier life of this instance. `dead`: instances known to be down. `steal_after_s`:
-    how long another live home's job must have waited before it may be taken.
+    how long another live home's job must have waited before it may be taken; `steal_known_s`: the same if that home is
+    known to be `full`, or to be without a usable key for the kind (`spent`, pairs of home and kind). `user_limit`: how
+    many jobs of one user may run at once, over all instances; 0 is no limit.
     """
 
     owner: int
@@ -92,7 +95,11 @@ class LeaseRequest:
     kinds: Mapping[str, int]
     held: Collection[str] = ()
     dead: Collection[int] = ()
+    full: Collection[int] = ()
+    spent: Collection[tuple[int, str]] = ()
     steal_after_s: float = 2.0
+    steal_known_s: float = 2.0
+    user_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ MIGRATIONS = (
         finished_at REAL
     );
     CREATE INDEX jobs_waiting ON jobs (home, seq) WHERE state='waiting';
-    CREATE INDEX jobs_running ON jobs (owner) WHERE state='running';
+    CREATE INDEX jobs_running ON jobs (user_id) WHERE state='running';
     CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state='done';
     CREATE INDEX jobs_of_user ON jobs (user_id, finished_at) WHERE state='done';
     CREATE TABLE instances (

@@ -188,26 +188,38 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 
 
 _CANDIDATES = f"""
+WITH turns AS (
+    SELECT seq, home, kind, because, pinned, received_at, home || ':' || kind AS at_home,
+        row_number() OVER (PARTITION BY user_id ORDER BY seq)
+            + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
+    FROM jobs WHERE state='{WAITING}'
+), open AS (
+    SELECT * FROM turns
+    WHERE pinned IS NULL AND kind IN (SELECT value FROM json_each(:kinds)) AND (:user_limit=0 OR turn<=:user_limit)
+)
 SELECT seq, because, kind, rank FROM (
-    SELECT seq, '{ServedBecause.HOME}' AS because, kind, 0 AS rank FROM jobs
-        WHERE state='{WAITING}' AND home=:owner AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
+    SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns WHERE pinned=:owner
     UNION ALL
-    SELECT seq, because, kind, -1 FROM jobs WHERE state='{WAITING}' AND pinned=:owner
-    UNION ALL
-    SELECT seq, '{ServedBecause.RECOVERED}', kind, -1 FROM jobs
+    SELECT seq, '{ServedBecause.RECOVERED}', kind, -1, 0 FROM jobs
         WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held))))
             AND (pinned IS NULL OR pinned=:owner)
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1 FROM jobs
-        WHERE state='{WAITING}' AND home<>:owner AND home IN (SELECT value FROM json_each(:dead))
-            AND kind IN (SELECT value FROM json_each(:kinds)) AND pinned IS NULL
+    SELECT seq, '{ServedBecause.HOME}', kind, 0, turn FROM open WHERE home=:owner
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME_BUSY}', kind, 2 FROM jobs
-        WHERE state='{WAITING}' AND home<>:owner AND received_at<:stale
-            AND home NOT IN (SELECT value FROM json_each(:dead)) AND kind IN (SELECT value FROM json_each(:kinds))
-            AND pinned IS NULL
-) ORDER BY rank, seq
+    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1, turn FROM open
+        WHERE home<>:owner AND home IN (SELECT value FROM json_each(:dead))
+    UNION ALL
+    SELECT seq, CASE WHEN at_home IN (SELECT value FROM json_each(:spent)) THEN '{ServedBecause.HOME_SPENT}'
+            ELSE '{ServedBecause.HOME_BUSY}' END, kind, 2, turn FROM open
+        WHERE home<>:owner AND home NOT IN (SELECT value FROM json_each(:dead)) AND received_at<CASE
+            WHEN home IN (SELECT value FROM json_each(:full)) OR at_home IN (SELECT value FROM json_each(:spent))
+            THEN :known ELSE :stale END
+) ORDER BY rank, turn, seq
+"""
+"""Own pins and what a dead instance left; then the own home's jobs, a dead home's, and those a live home can't serve.
+
+Within each, users take turns: a user's first job goes before everybody's second, counting what runs already.
 """
 
 
@@ -217,8 +229,12 @@ def _lease_values(request: LeaseRequest) -> dict[str, Any]:
         "kinds": json.dumps([kind for kind, room in request.kinds.items() if room > 0]),
         "held": json.dumps(list(request.held)),
         "dead": json.dumps([instance for instance in request.dead if instance != request.owner]),
+        "full": json.dumps(list(request.full)),
+        "spent": json.dumps([f"{home}:{kind}" for home, kind in request.spent]),
         "now": request.now,
         "stale": request.now - request.steal_after_s,
+        "known": request.now - request.steal_known_s,
+        "user_limit": request.user_limit,
     }
 
 

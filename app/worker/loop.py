@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -22,6 +23,9 @@ POLL_S = 0.25
 
 STEAL_AFTER_S = 1.0
 """How long a live home may leave a job waiting before a free instance takes it."""
+
+STEAL_KNOWN_S = 0.25
+"""The same if the home is known to be full, or its key for this kind to be resting."""
 
 BEAT_S = 1.0
 HEALTHY_WITHIN_S = 3.5
@@ -48,6 +52,7 @@ class Worker:
         clock: Clock,
         slots: int,
         day_limits: Mapping[str, int],
+        user_limit: int = 0,
         steal: bool = True,
         chores: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
@@ -59,6 +64,7 @@ class Worker:
         self._clock = clock
         self._slots = slots
         self._day_limits = day_limits
+        self._user_limit = user_limit
         self._steal = steal
         self._chores = {
             "lease": self._lease_loop,
@@ -156,9 +162,22 @@ class Worker:
             now=self._clock.now(),
             lease_s=self._leases.lease_s,
             kinds={kind: self._room(kind) for kind in self._commands},
-            dead=self._overview.dead() if self._steal else (),
-            steal_after_s=STEAL_AFTER_S if self._steal else math.inf,
+            user_limit=self._user_limit,
+            **self._stealing(),
         )
+
+    def _stealing(self) -> dict[str, Any]:
+        """What a lease request says of the others' jobs."""
+        if not self._steal:
+            return {"steal_after_s": math.inf, "steal_known_s": math.inf}
+        view = self._overview.view
+        return {
+            "dead": self._overview.dead(),
+            "full": view.full(),
+            "spent": view.spent({kind: command.providers for kind, command in self._commands.items()}),
+            "steal_after_s": STEAL_AFTER_S,
+            "steal_known_s": STEAL_KNOWN_S,
+        }
 
     def _room(self, kind: str) -> int:
         """How many more jobs of a kind this instance may take: its keys' budget, and its own day's limit."""

@@ -135,6 +135,39 @@ class TestLease:
         (job,) = await store.lease(request(1, now=NOW + 1, steal_after_s=2, dead=(2,)))
         assert job.because is ServedBecause.HOME_DOWN
 
+    async def test_takes_sooner_what_a_home_is_known_not_to_serve(self, store: JobStore) -> None:
+        """A full home's jobs, and those its keys can't serve, are taken after the shorter wait, and it is said why."""
+        for job_id, home, kind in (("full", 2, "chat"), ("spent", 3, "image"), ("fine", 3, "chat")):
+            await store.put(new(job_id, home=home, kind=kind))
+        soon = request(1, now=NOW + 0.5, steal_known_s=0.25, full=(2,), spent=((3, "image"),))
+        assert {(job.id, job.because) for job in await store.lease(soon)} == {
+            ("full", ServedBecause.HOME_BUSY),
+            ("spent", ServedBecause.HOME_SPENT),
+        }
+
+    async def test_lets_users_take_turns(self, store: JobStore) -> None:
+        """One user's flood does not delay the others: everybody's first job goes before anybody's second."""
+        for n in range(6):
+            await store.put(new(f"flood-{n}", user="1"))
+        for user in ("2", "3"):
+            await store.put(new(f"single-{user}", user=user))
+        first = await store.lease(request(limit=3))
+        assert [job.id for job in first] == ["flood-0", "single-2", "single-3"]
+        await store.put(new("late", user="4"))
+        held = tuple(job.id for job in first)
+        second = await store.lease(request(limit=2, held=held))
+        assert [job.id for job in second] == ["late", "flood-1"]
+
+    async def test_bounds_what_one_user_runs(self, two: tuple[JobStore, JobStore]) -> None:
+        """No user runs more than the limit at once, over all instances; the rest waits until one has ended."""
+        for n in range(4):
+            await two[0].put(new(str(n), user="1", home=n % 2 + 1))
+        first = await two[0].lease(request(1, user_limit=2, now=NOW + 5))
+        assert len(first) == 2
+        assert await two[1].lease(request(2, user_limit=2, now=NOW + 5)) == []
+        await two[0].finish(first[0], Finish(Outcome.ANSWERED, NOW + 6))
+        assert len(await two[1].lease(request(2, user_limit=2, now=NOW + 6))) == 1
+
     async def test_takes_only_what_it_can_serve(self, store: JobStore) -> None:
         """Kinds without budget stay in the queue, and no more of a kind is taken than there is budget for."""
         await store.put(new("1", kind="chat"))
