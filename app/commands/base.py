@@ -47,8 +47,8 @@ class Limits:
 
     @property
     def jobs_day(self) -> int:
-        """Jobs of all kinds that one instance does in a day."""
-        return self.chat_day + self.image_day + self.video_day
+        """Jobs of all kinds that one instance does in a day; 0, none, if one kind has no limit."""
+        return sum(self.day.values()) if all(self.day.values()) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from app.balancing.overview import Member, SystemView
 from app.commands.base import InstantCommand, InstantContext
 from app.commands.definition import slash
 from app.commands.formatting import duration
+from app.discord.graphemes import utf16_length
 from app.discord.replies import Message
 from app.discord.wire import CONTENT_MAX
 from app.texts import Locale, Text
@@ -49,7 +50,7 @@ def render(view: SystemView, locale: Locale) -> str:
     head = _HEAD.format(alive=len(view.alive), count=len(view.members)).to(locale)
     total = _total(view).to(locale)
     full = "\n".join([head, *(_lines(member, view.at, locale, keys=True) for member in view.members), total])
-    if len(full) <= CONTENT_MAX:
+    if utf16_length(full) <= CONTENT_MAX:
         return full
     return "\n".join([head, *(_lines(member, view.at, locale, keys=False) for member in view.members), total])
 

@@ -57,8 +57,8 @@ def render(limits: Limits, measured: Measured, view: SystemView, locale: Locale)
         rpd_all=_figure(limits.minimax_per_day * count),
         jobs=limits.jobs_at_once,
         jobs_all=limits.jobs_at_once * count,
-        day=f"{limits.jobs_day:,}",
-        day_all=f"{limits.jobs_day * count:,}",
+        day=_figure(limits.jobs_day),
+        day_all=_figure(limits.jobs_day * count),
     ).to(locale)
     uses = [_use_of(instance.instance, view).to(locale) for instance in view.alive]
     return (
