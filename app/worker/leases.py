@@ -41,11 +41,6 @@ class LeaseBook:
         """Return how many jobs of a kind are under lease."""
         return sum(job.kind == kind for job in self._jobs.values())
 
-    @property
-    def tasks(self) -> Collection[asyncio.Task[None]]:
-        """The tasks that work on leased jobs."""
-        return list(self._tasks.values())
-
     async def take(self, request: LeaseRequest) -> list[Job]:
         """Lease what `request` allows and note it down."""
         async with self._lock:
@@ -72,6 +67,13 @@ class LeaseBook:
         """Note which task works on a job; when it ends, however, the job leaves the book."""
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self.drop(job))
+
+    def delivered(self, job: Job) -> None:
+        """The answer is out: to record that is no visible act, so losing the lease cancels nothing any more.
+
+        A renewal finds the job gone also when it is done, and would cut off what is counted with its end.
+        """
+        self._tasks.pop(job.id, None)
 
     def drop(self, job: Job) -> None:
         """Forget a job that is finished, handed back or lost."""

@@ -202,6 +202,7 @@ class Runner:
             await self._persist(job, lambda: self._store.keep(job, packed))
         started = self._clock.monotonic()
         outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
+        self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
         finish = Finish(outcome, now, ended.provider, error or ended.error)
@@ -217,7 +218,7 @@ class Runner:
         )
 
     async def _finish(self, job: Job, finish: Finish) -> None:
-        # Asked for in one turn, the two are one transaction; a renewal in between would take the job for lost.
+        # Asked for in one turn, the two are one transaction.
         await asyncio.gather(self._store.finish(job, finish), self._overview.count_done(self._instance, job.kind))
 
     async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
