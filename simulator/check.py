@@ -2,8 +2,9 @@
 
 Violations (each a list in the report): `lost`, `twice`, `changed_after_final`, `late`, `over_budget`, `impatient`
 (a call before Discord's `retry_after` had passed), `expired` (a call after the token's end), `after_gone` (a call after
-10008 or 50027), `mass_pings`, and `invalid_requests` where the peak of ten minutes is above the limit. `figures` are
-counts that are no verdict by themselves.
+10008 or 50027), `mass_pings`, `leaks` (a secret in some output, see simulator/check_secrets.py), and `invalid_requests`
+where the peak of ten minutes is above the limit. `figures` are counts that are no verdict by themselves; among them
+`undeliverable`: interactions whose message a fault took away (10008, 50027), which nobody can answer any more.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from simulator.check_keys import KeyLimits, KeyUse, peak_in_window
+from simulator.check_secrets import leaks
 from simulator.ledger import Event, read_ledger
 
 OWED_TYPES = (4, 5, 7)
 GONE_CODES = (10008, 50027)
+GONE_FAULTS = ("10008", "50027")
 INVALID_WINDOW_S = 600.0
 
 
@@ -38,6 +41,7 @@ class _Story:
     finals: int = 0
     wait_until: float = 0.0
     gone: bool = False
+    taken_away: bool = False
 
 
 @dataclass(slots=True)
@@ -53,13 +57,14 @@ class Report:
     expired: list[str] = field(default_factory=list)
     after_gone: list[str] = field(default_factory=list)
     mass_pings: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
     invalid_requests: list[int] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
 
     def violations(self) -> dict[str, list[Any]]:
         """Return the lists that are not empty."""
         names = ("lost", "twice", "changed_after_final", "late", "over_budget", "impatient", "expired", "after_gone",
-                 "mass_pings", "invalid_requests")  # fmt: skip
+                 "mass_pings", "leaks", "invalid_requests")  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     @property
@@ -107,8 +112,8 @@ class Checker:
         """Return what was found so far."""
         found = self._found
         found.lost = [
-            name for name, story in self._stories.items()
-            if story.owed and not story.finals and self._last_t - story.first_sent_t >= self._pending_s
+            name for name in self.unanswered()
+            if self._last_t - self._stories[name].first_sent_t >= self._pending_s
         ]  # fmt: skip
         found.over_budget = [
             fault for use in self._keys.values()
@@ -119,9 +124,18 @@ class Checker:
         found.figures = self._figures(peak)
         return found
 
+    def unanswered(self) -> list[str]:
+        """Return the accepted interactions that have no final outcome yet and still could have one."""
+        return [
+            name for name, story in self._stories.items()
+            if story.owed and not story.finals and not story.taken_away
+        ]  # fmt: skip
+
     def _on_start(self, event: Event) -> None:
         self._lifetime_s = event.get("token_lifetime_s", self._lifetime_s)
         self._ack_limit_ms = event.get("ack_limit_s", self._ack_limit_ms / 1000) * 1000
+        for use in self._keys.values():
+            use.restarted(event["t"])
 
     def _on_sent(self, event: Event) -> None:
         story = self._stories.setdefault(event["interaction"], _Story(first_sent_t=event["t"]))
@@ -162,6 +176,8 @@ class Checker:
         if "retry_after" in event:
             story.wait_until = event["t"] + event["retry_after"]
         story.gone = story.gone or event.get("code") in GONE_CODES
+        # Only a fault asked for is an excuse: an answer that came after the token's own end is a lost one.
+        story.taken_away = story.taken_away or event.get("fault") in GONE_FAULTS
         if event.get("pings") and "everyone" in event["pings"]:
             self._found.mass_pings.append(name)
         self._seen(event, story)
@@ -222,6 +238,7 @@ class Checker:
             "accepted": sum(story.accepted for story in stories),
             "owed": sum(story.owed for story in stories),
             "answered": sum(bool(story.finals) for story in stories),
+            "undeliverable": sum(story.owed and story.taken_away and not story.finals for story in stories),
             "never_answered_copies": sum(story.sent - story.answered_copies for story in stories),
             "ack_ms": {"max": acks[-1], "p99": acks[int(len(acks) * 0.99)], "p50": acks[len(acks) // 2]}
             if acks
@@ -259,9 +276,13 @@ def main() -> int:
     parser.add_argument("--invalid-limit", type=int, default=100, help="401, 403 and 429 in ten minutes")
     parser.add_argument("--slack-s", type=float, default=0.25)
     parser.add_argument("--pending-s", type=float, default=0.0)
+    parser.add_argument("--secrets", type=Path, help="a file with one secret per line, none of which may be shown")
+    parser.add_argument("--output", type=Path, action="append", default=[], help="a file or directory to search")
     args = parser.parse_args()
     report = check(read_ledger(args.ledger), limits=dict(map(_parse_limit, args.limit)), slack_s=args.slack_s,
                    invalid_limit=args.invalid_limit, pending_s=args.pending_s)  # fmt: skip
+    if args.secrets:
+        report.leaks = leaks([args.ledger, *args.output], args.secrets.read_text("utf-8").splitlines())
     violations = report.violations()
     if args.json:
         print(json.dumps({"ok": report.ok, "violations": violations, "figures": report.figures}, indent=2))

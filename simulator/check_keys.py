@@ -41,6 +41,11 @@ class KeyUse:
         if self._open.pop(call, None) is not None:
             self.ends.append(t)
 
+    def restarted(self, t: float) -> None:
+        """Note that the simulator started anew: what was open ended with its predecessor, and numbers begin again."""
+        for call in list(self._open):
+            self.end(call, t)
+
     def violations(self, given: KeyLimits | None, slack_s: float) -> list[dict[str, Any]]:
         """Return each limit that was broken, with the largest value and how many calls were too many."""
         limits = given or self.recorded

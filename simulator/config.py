@@ -46,7 +46,8 @@ class Key:
 class SimulatorConfig:
     """Everything configurable. Times are seconds, sizes bytes.
 
-    `keys` empty for a provider: any key is accepted. `window_slack_s` shortens limit windows a little, since a caller
+    `default_target` is the interactions endpoint used where none is given; `public_url` is how others reach us, if not
+    by the address we listen on. `keys` empty for a provider: any key is accepted. `window_slack_s` shortens limit windows a little, since a caller
     counts when it sends and we count when the call arrives.
     """
 
@@ -55,6 +56,7 @@ class SimulatorConfig:
     bot_token: str = field(default="simulated-bot-token", repr=False)
     control_token: str = field(default="", repr=False)
     default_target: str = ""
+    public_url: str = ""
     progress_mark: str = "⏳"
     instance_header: str = "X-Quartet-Instance"
 

@@ -134,10 +134,13 @@ class DiscordClient:
     async def deliver(
         self, target: str, interaction: Interaction, copies: int = 1, source_message: Message | None = None
     ) -> Interaction:
-        """POST a made interaction `copies` times at once and take in the answers."""
-        first = len(interaction.acks) + 1
+        """POST a made interaction `copies` times at once, to `target`'s URLs in turn, and take in the answers."""
+        first, targets = len(interaction.acks) + 1, target.split()
         await asyncio.gather(
-            *(self._deliver_one(target, interaction, first + i, source_message) for i in range(copies))
+            *(
+                self._deliver_one(targets[i % len(targets)], interaction, first + i, source_message)
+                for i in range(copies)
+            )
         )
         return interaction
 

@@ -16,41 +16,9 @@ SUB_COMMAND, SUB_COMMAND_GROUP, STRING, INTEGER, NUMBER = 1, 2, 3, 4, 10
 OPTION_TYPES = range(1, 12)
 MAX_TEXT = 8000
 LOCALES = frozenset(
-    [
-        "id",
-        "da",
-        "de",
-        "en-GB",
-        "en-US",
-        "es-ES",
-        "es-419",
-        "fr",
-        "hr",
-        "it",
-        "lt",
-        "hu",
-        "nl",
-        "no",
-        "pl",
-        "pt-BR",
-        "ro",
-        "fi",
-        "sv-SE",
-        "vi",
-        "tr",
-        "cs",
-        "el",
-        "bg",
-        "ru",
-        "uk",
-        "hi",
-        "th",
-        "zh-CN",
-        "ja",
-        "zh-TW",
-        "ko",
-    ]
-)
+    ("id", "da", "de", "en-GB", "en-US", "es-ES", "es-419", "fr", "hr", "it", "lt", "hu", "nl", "no", "pl", "pt-BR",
+     "ro", "fi", "sv-SE", "vi", "tr", "cs", "el", "bg", "ru", "uk", "hi", "th", "zh-CN", "ja", "zh-TW", "ko")
+)  # fmt: skip
 
 
 def is_name(name: str) -> bool:
@@ -70,20 +38,20 @@ def _is_name_character(character: str) -> bool:
 def check_set(commands: list[Any]) -> None:
     """Check a whole scope: each command, duplicates and how many there are."""
     faults = Faultfinder()
-    seen: set[tuple[int, str]] = set()
-    counts: dict[int, int] = {}
+    seen: set[tuple[str, str]] = set()
+    counts: dict[str, int] = {}
     for i, command in enumerate(commands):
         if not isinstance(command, dict):
             faults.wrong_type(str(i), "an object")
             continue
         check_command(command, faults, f"{i}.")
-        kind = command.get("type") or CHAT_INPUT
+        kind = str(command.get("type") or CHAT_INPUT)
         counts[kind] = counts.get(kind, 0) + 1
         if (kind, str(command.get("name"))) in seen:
             faults.add(f"{i}.name", "APPLICATION_COMMANDS_DUPLICATE_NAME", "Application command names must be unique")
         seen.add((kind, str(command.get("name"))))
     faults.check()
-    if any(count > MAX_PER_SCOPE.get(kind, 0) for kind, count in counts.items()):
+    if any(count > MAX_PER_SCOPE[int(kind)] for kind, count in counts.items()):
         raise DiscordProblem(400, TOO_MANY_COMMANDS)
 
 
@@ -93,8 +61,11 @@ def check_command(command: Any, faults: Faultfinder, at: str) -> None:
         faults.wrong_type(f"{at}name", "an object")
         return
     kind = command.get("type") or CHAT_INPUT
-    if kind not in MAX_PER_SCOPE:
+    if isinstance(kind, bool) or not isinstance(kind, int) or kind not in MAX_PER_SCOPE:
         faults.choice(f"{at}type", kind, (1, 2, 3))
+        return
+    if not _shapes_are_right(command, faults, at):
+        return
     _check_texts(command, faults, at, chat=kind == CHAT_INPUT)
     _check_enums(command, faults, at)
     permissions = command.get("default_member_permissions")
@@ -103,6 +74,30 @@ def check_command(command: Any, faults: Faultfinder, at: str) -> None:
     _check_options(command.get("options"), faults, f"{at}options", depth=0)
     if text_size(command) > MAX_TEXT:
         faults.add(f"{at}name", "APPLICATION_COMMAND_TOO_LARGE", "Command exceeds maximum size (8000)")
+
+
+def _shapes_are_right(item: dict[str, Any], faults: Faultfinder, at: str) -> bool:
+    """Check lists and objects at every depth, so that the rules can rely on them."""
+    good = True
+    for name in ("name_localizations", "description_localizations"):
+        texts = item.get(name)
+        if texts is not None and not (isinstance(texts, dict) and all(isinstance(t, str) for t in texts.values())):
+            faults.wrong_type(f"{at}{name}", "an object of strings")
+            good = False
+    for name in ("contexts", "integration_types"):
+        values = item.get(name)
+        if values is not None and not (isinstance(values, list) and all(isinstance(v, int) for v in values)):
+            faults.wrong_type(f"{at}{name}", "a list of integers")
+            good = False
+    for name in ("options", "choices"):
+        members = item.get(name)
+        if members is not None and not (isinstance(members, list) and all(isinstance(m, dict) for m in members)):
+            faults.wrong_type(f"{at}{name}", "a list of objects")
+            good = False
+            continue
+        for i, member in enumerate(members or []):
+            good = _shapes_are_right(member, faults, f"{at}{name}.{i}.") and good
+    return good
 
 
 def _check_enums(command: dict[str, Any], faults: Faultfinder, at: str) -> None:
@@ -166,7 +161,7 @@ def _check_unique(options: list[Any], faults: Faultfinder, path: str) -> None:
     items = [option for option in options if isinstance(option, dict)]
     locales = {locale for item in items for locale in item.get("name_localizations") or {}}
     for locale in [None, *sorted(locales)]:
-        names = [(item.get("name_localizations") or {}).get(locale, item.get("name")) for item in items]
+        names = [str((item.get("name_localizations") or {}).get(locale, item.get("name"))) for item in items]
         if len(set(names)) != len(names):
             faults.add(path, "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", "Option name already exists")
             return
@@ -205,7 +200,7 @@ def _check_choices(choices: Any, kind: int, faults: Faultfinder, path: str) -> N
             faults.add(f"{path}.{i}.value", "BASE_TYPE_BAD_TYPE", "Must be a string of at most 100 characters.")
         elif kind != STRING and (isinstance(value, bool) or not isinstance(value, int | float)):
             faults.add(f"{path}.{i}.value", "NUMBER_TYPE_COERCE", "Must be a number.")
-    if len({choice.get("name") for choice in choices}) != len(choices):
+    if len({str(choice.get("name")) for choice in choices}) != len(choices):
         faults.add(path, "APPLICATION_COMMAND_OPTIONS_CHOICE_NAME_ALREADY_EXISTS", "Option choice name already exists")
 
 

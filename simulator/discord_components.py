@@ -55,10 +55,10 @@ def _check_one(component: dict[str, Any], faults: Faultfinder, path: str, seen: 
         if not isinstance(component.get("content"), str) or not component["content"]:
             faults.required(f"{path}.content")
     elif kind in (SECTION, CONTAINER):
-        for i, child in enumerate(component.get("components") or []):
+        for i, child in enumerate(_listed(component.get("components"))):
             if isinstance(child, dict):
                 _check_one(child, faults, f"{path}.components.{i}", seen)
-    elif kind == GALLERY and not 1 <= len(component.get("items") or []) <= 10:
+    elif kind == GALLERY and not 1 <= len(_listed(component.get("items"))) <= 10:
         faults.add(f"{path}.items", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 10 in length.")
 
 
@@ -107,11 +107,13 @@ def _check_select(select: dict[str, Any], faults: Faultfinder, path: str, seen: 
     if not isinstance(options, list) or not 1 <= len(options) <= 25:
         faults.add(f"{path}.options", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 25 in length.")
         return
-    values = [option.get("value") for option in options if isinstance(option, dict)]
+    values = [str(option.get("value")) for option in options if isinstance(option, dict)]
     if len(set(values)) != len(options):
         faults.add(f"{path}.options", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED",
                    "The specified option value is already used")  # fmt: skip
     for i, option in enumerate(options):
+        if not isinstance(option, dict):
+            continue
         for name in ("label", "value"):
             faults.length(f"{path}.options.{i}.{name}", str(option.get(name) or ""), 100, 1)
         faults.length(f"{path}.options.{i}.description", str(option.get("description") or ""), 100)
@@ -138,6 +140,10 @@ def numbered(components: list[dict[str, Any]], start: int = 1) -> tuple[list[dic
             shown["components"], start = numbered(component["components"], start)
         result.append(shown)
     return result, start
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def find_component(components: list[dict[str, Any]], custom_id: str) -> dict[str, Any] | None:
@@ -167,7 +173,7 @@ def check_modal(data: dict[str, Any], faults: Faultfinder, path: str = "data") -
             faults.length(f"{at}.description", str(row.get("description") or ""), 100)
             _check_modal_field(row.get("component"), faults, f"{at}.component")
         elif kind == ACTION_ROW:
-            for j, child in enumerate(row.get("components") or []):
+            for j, child in enumerate(_listed(row.get("components"))):
                 _check_modal_field(child, faults, f"{at}.components.{j}")
         elif kind != TEXT_DISPLAY:
             faults.choice(f"{at}.type", kind, (ACTION_ROW, TEXT_DISPLAY, LABEL))
@@ -182,5 +188,6 @@ def _check_modal_field(component: Any, faults: Faultfinder, path: str) -> None:
         if component.get("style") not in (1, 2):
             faults.choice(f"{path}.style", component.get("style"), (1, 2))
         faults.length(f"{path}.placeholder", str(component.get("placeholder") or ""), 100)
-        if not 1 <= int(component.get("max_length") or 4000) <= 4000:
+        longest = component.get("max_length") or 4000
+        if not isinstance(longest, int) or not 1 <= longest <= 4000:
             faults.add(f"{path}.max_length", "NUMBER_TYPE_MAX", "int value should be less than or equal to 4000.")

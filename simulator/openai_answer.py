@@ -26,7 +26,9 @@ class Answer:
         self.created = int(time.time())
         self.speed = call.key.speed
         wishes = directives(prompt)
-        pieces = tokens(compose(body["messages"]))
+        text = compose(body["messages"])
+        # A real model never says the same thing twice; with this a second run of one job shows.
+        pieces = tokens(f"{text} ({self.id})" if "vary" in wishes else text)
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)
         self.pieces = pieces[:limit]
         self.finish = "length" if len(pieces) > limit else "stop"

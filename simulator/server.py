@@ -115,7 +115,8 @@ class SimulatorServer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(self._address)
         host, port = sock.getsockname()[:2]
-        self.url = self.app.discord.cdn_url = f"http://{host}:{port}"
+        self.url = f"http://{host}:{port}"
+        self.app.discord.cdn_url = self.app.world.config.public_url or self.url
         self._server = _EmbeddedServer(server_config(self.app), self.app)
         self._task = asyncio.create_task(self._server.serve(sockets=[sock]), name="simulator")
         ready = asyncio.create_task(self._server.ready.wait())

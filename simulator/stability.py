@@ -177,7 +177,7 @@ def check_form(model: str, form: dict[str, str], accept: str) -> list[str]:
     faults += _check_choice(form, "aspect_ratio", RATIOS) + _check_choice(form, "output_format", ("png",))
     faults += _check_choice(form, "style_preset", sorted(STYLES)) + _check_choice(form, "model", SD3_MODELS)
     seed = form.get("seed", "0")
-    if not seed.isdigit() or int(seed) > 4_294_967_294:
+    if not (seed.isascii() and seed.isdigit()) or int(seed) > 4_294_967_294:
         faults.append("seed: must be a number between 0 and 4294967294")
     return faults
 

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from simulator.check import Report, check
+from simulator.check_keys import KeyLimits
 from simulator.config import Key, Limits, SimulatorConfig
 from simulator.ledger import Ledger, read_ledger
 from simulator.server import SimulatorServer
@@ -220,3 +221,23 @@ def test_newest_events_by_number() -> None:
     assert [event["n"] for event in ledger.since(22)] == [23, 24, 25]
     assert [event["n"] for event in ledger.since(0, limit=2)] == [16, 17]
     assert ledger.since(25) == []
+
+
+def test_a_restarted_simulator_goes_on_in_the_same_file() -> None:
+    """Calls that were open when it ended don't count as in flight afterwards; lost interactions stay lost."""
+
+    def call(n: int, t: float) -> dict[str, Any]:
+        return {"n": n, "t": t, "event": "provider_call", "provider": "openai", "key": "k", "costly": True}
+
+    events: list[dict[str, Any]] = [
+        {"n": 1, "t": 0.0, "event": "start"},
+        {"n": 2, "t": 1.0, "event": "sent", "interaction": "7"},
+        {"n": 3, "t": 1.1, "event": "acked", "interaction": "7", "type": 5, "ms": 3.0},
+        call(4, 2.0),
+        {"n": 1, "t": 5.0, "event": "start"},
+        call(4, 6.0),
+        {"n": 5, "t": 7.0, "event": "provider_done", "provider": "openai", "key": "k", "costly": True, "call": 4},
+    ]
+    report = check(events, limits={"openai": KeyLimits(in_flight=1)})
+    assert report.over_budget == [] and report.lost == ["7"]
+    assert check(events, pending_s=60).ok
