@@ -46,9 +46,9 @@ class Key:
 class SimulatorConfig:
     """Everything configurable. Times are seconds, sizes bytes.
 
-    `default_target` is the interactions endpoint used where none is given; `public_url` is how others reach us, if not
-    by the address we listen on. `keys` empty for a provider: any key is accepted. `window_slack_s` shortens limit windows a little, since a caller
-    counts when it sends and we count when the call arrives.
+    `keys` empty for a provider: any key is accepted. `default_target` is the interactions endpoint used where none is
+    given; `public_url` is how others reach us, if not by the address we listen on. `window_slack_s` shortens limit
+    windows a little, since a caller counts when it sends and we count when the call arrives.
     """
 
     seed: int | None = None
