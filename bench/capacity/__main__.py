@@ -1,0 +1,97 @@
+"""What four key sets give: calls done against one set, the functional split and the modulo alone."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.capacity.cells import Cell, Plan, all_cells, choose, quick_cells
+from bench.capacity.report import Results, as_json, summary, table, targets
+from bench.capacity.run import run_cell
+from bench.capacity.verdict import Result
+from bench.machine import description, line
+from bench.processes import ROOT
+
+TABLE_WIDTH = 150
+RESULTS = ROOT / "bench" / "results" / "capacity.json"
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(prog="./deploy-multi.sh bench capacity", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer cells, one minute each: about 6 minutes in all")
+    parser.add_argument("--cells", help="only these, as patterns: 'quartet/*/chat,one-set/*'")
+    parser.add_argument("--list", action="store_true", help="name all cells and end")
+    parser.add_argument("--parallel", type=int, default=4, help="systems at once (default 4)")
+    parser.add_argument("--windows", type=int, help="measured minutes for each cell (default 2)")
+    parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help=f"where to write the figures (a full run: {RESULTS.name})")
+    parser.add_argument("--keep", type=Path, help="leave each cell's ledger and logs in this directory")
+    return parser
+
+
+def main() -> int:
+    """Run the chosen cells; 0 if every target they have was reached."""
+    options, console = arguments().parse_args(), wide_console()
+    try:
+        cells = choose(options.cells.split(","), all_cells()) if options.cells else None
+    except ValueError as error:
+        console.print(str(error), style="red", markup=False)
+        return 2
+    cells = cells or (quick_cells() if options.quick else all_cells())
+    if options.list:
+        console.print("\n".join(cell.name for cell in cells), markup=False)
+        return 0
+    windows = options.windows or (1 if options.quick else 2)
+    plan = Plan(openai_rpm=options.rpm, windows=windows, seed=options.seed)
+    machine = description()
+    results = asyncio.run(run_all(cells, plan, options.parallel, options.keep, console))
+    console.print(table(results))
+    console.print(line(machine), markup=False, style="dim")
+    judged = targets(results)
+    console.print(summary(judged))
+    where = options.json or (RESULTS if not options.cells and not options.quick else None)
+    if where is not None:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(json.dumps(as_json(results, plan, machine), indent=1, ensure_ascii=False) + "\n")
+        console.print(f"Figures: {where}", markup=False)
+    return 0 if all(target.reached for target in judged) else 1
+
+
+def wide_console() -> Console:
+    """Return a console that does not squeeze the table: a file or a pipe has no width of its own."""
+    console = Console()
+    return console if console.is_terminal else Console(width=TABLE_WIDTH)
+
+
+async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path | None, console: Console) -> Results:
+    """Run the cells, `parallel` at a time, and return them in the order given."""
+    starting, places = asyncio.Lock(), asyncio.Semaphore(parallel)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False)
+
+    async def one(cell: Cell) -> None:
+        async with places:
+            result = await run_cell(cell, plan, starting, keep, say)
+        results[cell] = result
+        say(f"{cell.name}: {result.done} calls  ({len(results)} of {len(cells)} cells)")
+
+    results: dict[Cell, Result] = {}
+    minutes = plan.load_s * -(-len(cells) // parallel) / 60
+    say(f"{len(cells)} cells of {plan.load_s:.0f} s, {parallel} at a time: about {minutes * 1.1:.0f} minutes")
+    async with asyncio.TaskGroup() as group:
+        for cell in cells:
+            group.create_task(one(cell))
+    return {cell: results[cell] for cell in cells}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
