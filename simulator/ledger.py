@@ -12,6 +12,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -75,7 +76,7 @@ class Ledger:
         if not self.events:
             return []
         skip = max(0, n - self.events[0]["n"] + 1)
-        return [self.events[i] for i in range(skip, min(len(self.events), skip + limit))]
+        return list(islice(self.events, skip, skip + limit))
 
     def close(self) -> None:
         """Flush and close the file."""
