@@ -58,8 +58,8 @@ class DayExhausted(QuartetError):
     """Every instance has done the operator's daily limit of this kind of job."""
 
     sentence = Text(
-        ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. 비용은 들지 않았어요. 내일(UTC 자정 이후) 다시 시도해 주세요.",
-        en="This feature is used up for today, and this cost nothing. Please try again tomorrow (after midnight UTC).",
+        ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. 비용은 들지 않았어요. 내일 다시 시도해 주세요.",
+        en="This feature is used up for today, and this cost nothing. Please try again tomorrow.",
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.balancing.assignment import job_home
+from app.balancing.budget import DAY_S, next_day
 from app.balancing.cooldowns import Cooldowns
 from app.clock import Clock
 from app.commands.base import JobCommand
@@ -22,7 +23,7 @@ from app.discord.models import Interaction
 from app.discord.wire import TOKEN_LIFE_S
 from app.errors import StoreUnavailable
 from app.jobs.job import NewJob
-from app.jobs.store import JobStore, PutResult
+from app.jobs.store import JobStore, PutLimits, PutResult
 from app.texts import Text
 
 ANSWER_MARGIN_S = 15.0
@@ -47,7 +48,14 @@ _DAY_EXHAUSTED = Text(
     ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. <t:{reset}:R>에 다시 열려요. 비용은 들지 않았어요.",
     en="This feature is used up for today and opens again <t:{reset}:R>. This cost nothing.",
 )
-_DAY_S = 86_400
+_QUOTA = Text(
+    ko="오늘 쓸 수 있는 {limit:,}번을 모두 썼어요. <t:{reset}:R>에 다시 쓸 수 있어요.",
+    en="You have used all {limit:,} of today. You can go on <t:{reset}:R>.",
+)
+_GONE = Text(
+    ko="이 요청은 이미 다시 실행했거나 너무 오래됐어요. 명령을 새로 입력해 주세요.",
+    en="This was run again already, or is too old. Please enter the command anew.",
+)
 
 log = structlog.get_logger("intake")
 
@@ -58,6 +66,17 @@ class Refusal:
 
     reason: str
     text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """What the operator configured; 0 is no limit. `day_starts_at` is seconds after midnight UTC."""
+
+    instance_count: int
+    routing: str = "user"
+    max_waiting: int = 0
+    user_quota: int = 0
+    day_starts_at: int = 0
 
 
 class Intake:
@@ -71,66 +90,82 @@ class Intake:
         store: JobStore,
         clock: Clock,
         *,
-        instance_count: int,
-        routing: str,
-        max_waiting: int,
+        rules: IntakeRules,
         cooldowns: Cooldowns,
         day_exhausted: Callable[[str], bool],
         notify: Callable[[], None],
     ) -> None:
         self._store = store
         self._clock = clock
-        self._instance_count = instance_count
-        self._routing = routing
-        self._max_waiting = max_waiting
+        self._rules = rules
         self._cooldowns = cooldowns
         self._day_exhausted = day_exhausted
         self._notify = notify
         self._withdrawals: set[asyncio.Task[None]] = set()
 
     async def accept(
-        self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float
+        self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float, *, repeats: str = ""
     ) -> Refusal | None:
-        """Record the interaction; None once it is on disk (or was already), else why it is not accepted."""
+        """Record the interaction; None once it is on disk (or was already), else why it is not accepted.
+
+        `repeats` names a finished job of the user's that this interaction asks to be done again.
+        """
         user, kind = interaction.user_id, command.kind
-        if self._day_exhausted(kind):
-            return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=_next_day(received_at)))
         wait = self._cooldowns.begin(user, kind, interaction.id)
         if wait > 0:
             return Refusal("cooldown", _COOLDOWN.format(seconds=math.ceil(wait)))
-        refusal = await self._record(interaction, command, body, received_at)
-        if refusal is not None:
-            self._cooldowns.undo(user, kind, interaction.id)
-        return refusal
-
-    async def _record(
-        self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float
-    ) -> Refusal | None:
         job = NewJob(
             id=interaction.id,
-            kind=command.kind,
-            user_id=interaction.user_id,
-            home=job_home(interaction.user_id, command.kind, self._instance_count, self._routing),
+            kind=kind,
+            user_id=user,
+            home=job_home(user, kind, self._rules.instance_count, self._rules.routing),
             received_at=received_at,
             expires_at=received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S,
             payload=body,
+            repeats=repeats,
         )
         try:
+            refusal = await self._record(job)
+        except Exception:  # the edge will apologise, and nobody knows how far this came
+            self._withdraw_later(job.id)
+            self._cooldowns.undo(user, kind, job.id)
+            raise
+        if refusal is not None:
+            self._cooldowns.undo(user, kind, job.id)
+        return refusal
+
+    async def _record(self, job: NewJob) -> Refusal | None:
+        limits = self._limits(job)
+        try:
             async with asyncio.timeout(RECORD_WITHIN_S):
-                result = await self._store.put(job, max_waiting=self._max_waiting)
+                result = await self._store.put(job, limits)
         except (StoreUnavailable, TimeoutError) as error:
             log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")
             self._withdraw_later(job.id)
             return Refusal("store_unavailable", StoreUnavailable.sentence)
-        except Exception:  # the edge will apologise, and nobody knows how far this came
-            self._withdraw_later(job.id)
-            self._cooldowns.undo(job.user_id, job.kind, job.id)
-            raise
-        if result is PutResult.FULL:
-            return Refusal("queue_full", _FULL.format(limit=self._max_waiting))
         if result is PutResult.ACCEPTED:
             self._notify()
-        return None
+        return self._refusal(result, job)
+
+    def _limits(self, job: NewJob) -> PutLimits:
+        rules = self._rules
+        day_start = next_day(job.received_at, rules.day_starts_at) - DAY_S
+        return PutLimits(rules.max_waiting, rules.user_quota, day_start, self._day_exhausted(job.kind))
+
+    def _refusal(self, result: PutResult, job: NewJob) -> Refusal | None:
+        """Say why a job was not accepted; None if it was. Discord shows `<t:…:R>` in the reader's own time."""
+        reset = int(next_day(job.received_at, self._rules.day_starts_at))
+        match result:
+            case PutResult.ACCEPTED | PutResult.DUPLICATE:
+                return None
+            case PutResult.FULL:
+                return Refusal("queue_full", _FULL.format(limit=self._rules.max_waiting))
+            case PutResult.QUOTA:
+                return Refusal("user_quota", _QUOTA.format(limit=self._rules.user_quota, reset=reset))
+            case PutResult.CLOSED:
+                return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=reset))
+            case PutResult.GONE:
+                return Refusal("gone", _GONE)
 
     async def close(self) -> None:
         """Stop trying to withdraw."""
@@ -153,8 +188,3 @@ class Intake:
                 await self._clock.sleep(WITHDRAW_EVERY_S)
             else:
                 return
-
-
-def _next_day(now: float) -> int:
-    """Return when the next UTC day begins, seconds since the epoch: Discord shows it in the reader's own time."""
-    return (int(now) // _DAY_S + 1) * _DAY_S

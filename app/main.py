@@ -29,7 +29,7 @@ from app.commands.registry import COMMANDS, JOB_COMMANDS
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
-from app.intake import Intake
+from app.intake import Intake, IntakeRules
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
@@ -75,6 +75,7 @@ class Instance:
             SqliteCounters(self._engine),
             self.clock,
             instance_count=settings.instance_count,
+            day_starts_at=settings.day_starts_at_utc * 3600,
             describe=self._describe,
         )
         connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
@@ -93,9 +94,13 @@ class Instance:
         self.intake = Intake(
             self.store,
             self.clock,
-            instance_count=settings.instance_count,
-            routing=settings.routing,
-            max_waiting=settings.max_queued_jobs,
+            rules=IntakeRules(
+                instance_count=settings.instance_count,
+                routing=settings.routing,
+                max_waiting=settings.max_queued_jobs,
+                user_quota=settings.user_daily_quota,
+                day_starts_at=settings.day_starts_at_utc * 3600,
+            ),
             cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
             day_exhausted=self._day_exhausted,
             notify=self.worker.notify,

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.balancing.budget import day_of
+from app.balancing.budget import DAY_S, day_of
 from app.balancing.state import DEAD_AFTER_S, Cluster, Counters, InstanceSnapshot
 from app.clock import Clock
 from app.jobs.job import FinishedJob, Outcome
@@ -103,6 +103,7 @@ class Overview:
         clock: Clock,
         *,
         instance_count: int,
+        day_starts_at: int = 0,
         describe: Callable[[], InstanceSnapshot],
     ) -> None:
         self._store = store
@@ -111,9 +112,10 @@ class Overview:
         self._clock = clock
         self._instances = range(1, instance_count + 1)
         self._describe = describe
+        self._day_starts_at = day_starts_at
         self._watching_since = clock.now()
         self._counted: dict[tuple[str, int, str], int] = {}
-        self._done_day = day_of(clock.now())
+        self._done_day = day_of(clock.now(), day_starts_at)
         self.view = SystemView(at=clock.now(), members=[Member.unknown(instance) for instance in self._instances])
         self.counts = QueueCounts()
 
@@ -127,7 +129,7 @@ class Overview:
         now = self._clock.now()
         beats = {beat.snapshot.instance: beat for beat in await self._cluster.heartbeats()}
         self.counts = await self._store.counts()
-        done = await self._counters.values(day_of(now))
+        done = await self._counters.values(day_of(now, self._day_starts_at))
         members = []
         for instance in self._instances:
             beat = beats.get(instance)
@@ -141,7 +143,7 @@ class Overview:
                     done_today=_done_by_kind(done, instance),
                 )
             )
-        self._done_day = day_of(now)
+        self._done_day = day_of(now, self._day_starts_at)
         self.view = SystemView(at=now, members=members)
         return self.view
 
@@ -153,7 +155,7 @@ class Overview:
 
     def done_today(self, instance: int, kind: str) -> int:
         """Return how many jobs of `kind` an instance has finished today, what it counted itself included at once."""
-        day = day_of(self._clock.now())
+        day = day_of(self._clock.now(), self._day_starts_at)
         seen = self.view.members[instance - 1].done_today.get(kind, 0) if day == self._done_day else 0
         return max(seen, self._counted.get((day, instance, kind), 0))
 
@@ -163,14 +165,14 @@ class Overview:
 
     async def count_done(self, instance: int, kind: str) -> None:
         """Count a finished job."""
-        day = day_of(self._clock.now())
+        day = day_of(self._clock.now(), self._day_starts_at)
         value = await self._counters.add(day, done_counter(instance, kind))
         self._counted = {key: count for key, count in self._counted.items() if key[0] == day}
         self._counted[day, instance, kind] = value
 
     async def forget(self) -> None:
         """Drop the counters of days that nobody asks for any more."""
-        await self._counters.forget(before_day=day_of(self._clock.now() - KEPT_DAYS * 86_400))
+        await self._counters.forget(before_day=day_of(self._clock.now() - KEPT_DAYS * DAY_S))
 
     async def recent(self, limit: int = 20) -> Sequence[FinishedJob]:
         """Return the newest finished jobs of the last hour."""

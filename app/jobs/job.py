@@ -43,7 +43,7 @@ class ServedBecause(StrEnum):
 class NewJob:
     """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body.
 
-    After `expires_at` nothing is sent any more.
+    After `expires_at` nothing is sent any more. `repeats` names a finished job that this one does again.
     """
 
     id: str
@@ -53,6 +53,7 @@ class NewJob:
     received_at: float
     expires_at: float
     payload: bytes
+    repeats: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,16 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a job ended, for the record: `error` is the error's class name or empty, `provider` who made the answer."""
+    """How a job ended, for the record: `error` is the error's class name or empty, `provider` who made the answer.
+
+    A `repeatable` job's payload is kept, so that its user may have it done again, once.
+    """
 
     outcome: Outcome
     now: float
     provider: str = ""
     error: str = ""
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

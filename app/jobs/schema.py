@@ -31,7 +31,7 @@ MIGRATIONS = (
     CREATE INDEX jobs_waiting ON jobs (home, seq) WHERE state='waiting';
     CREATE INDEX jobs_running ON jobs (user_id) WHERE state='running';
     CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state='done';
-    CREATE INDEX jobs_of_user ON jobs (user_id, finished_at) WHERE state='done';
+    CREATE INDEX jobs_of_user ON jobs (user_id, received_at) WHERE state='done';
     CREATE TABLE instances (
         instance INTEGER PRIMARY KEY,
         beat_at REAL NOT NULL,

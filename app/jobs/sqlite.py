@@ -10,7 +10,7 @@ from typing import Any
 from app.errors import LeaseLost
 from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, Outcome, ServedBecause
 from app.jobs.sqlite_engine import SqliteEngine
-from app.jobs.store import PutResult, QueueCounts, WaitingJob
+from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 
 WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
 
@@ -20,6 +20,14 @@ _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
 _JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
+
+_REPEATABLE = f"id=? AND user_id=? AND state='{DONE}' AND payload IS NOT NULL"
+_USED = (
+    f"SELECT (SELECT count(*) FROM jobs WHERE state='{DONE}' AND user_id=:user AND received_at>=:since) + "
+    f"(SELECT count(*) FROM jobs WHERE state='{RUNNING}' AND user_id=:user AND received_at>=:since) + "
+    f"(SELECT count(*) FROM jobs WHERE state='{WAITING}' AND user_id=:user AND received_at>=:since)"
+)
+"""Three counts, because each state has an index of its own."""
 
 _UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
@@ -32,9 +40,14 @@ class SqliteJobStore:
     def __init__(self, engine: SqliteEngine) -> None:
         self._engine = engine
 
-    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
-        result: PutResult = await self._engine.write_batched(_put_all, (job, max_waiting))
+    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
+        result: PutResult = await self._engine.write_batched(_put_all, (job, limits))
         return result
+
+    async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
+        select = f"SELECT kind, payload FROM jobs WHERE {_REPEATABLE}"
+        row = await self._engine.read(lambda connection: connection.execute(select, (job_id, user_id)).fetchone())
+        return RepeatableJob(*row) if row else None
 
     async def withdraw(self, job_id: str) -> bool:
         def write(connection: sqlite3.Connection) -> bool:
@@ -96,9 +109,9 @@ class SqliteJobStore:
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
             job,
-            f"state='{DONE}', payload=NULL, checkpoint=NULL, result=NULL, lease_until=NULL, outcome=?, finished_at=?, "
-            "provider=?, error=?",
-            (finish.outcome.value, finish.now, finish.provider, finish.error),
+            f"state='{DONE}', payload=CASE WHEN ? THEN payload END, checkpoint=NULL, result=NULL, lease_until=NULL, "
+            "outcome=?, finished_at=?, provider=?, error=?",
+            (finish.repeatable, finish.outcome.value, finish.now, finish.provider, finish.error),
         )
 
     async def counts(self) -> QueueCounts:
@@ -143,28 +156,43 @@ class SqliteJobStore:
         await self._engine.write(write)
 
 
-def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, int]]) -> list[PutResult]:
-    """Record what is new and fits; all of a batch share the bound of its first."""
+def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, PutLimits]]) -> list[PutResult]:
+    """Record what is new and within the limits; all of a batch share the bound of its first on what may wait."""
     ids = json.dumps([job.id for job, _ in arguments])
-    known = {
-        row[0] for row in connection.execute("SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    }
-    room = _room(connection, arguments[0][1])
+    select = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+    known = {row[0] for row in connection.execute(select, (ids,))}
+    room = _room(connection, arguments[0][1].max_waiting)
     fresh: list[NewJob] = []
     results = []
-    for job, _ in arguments:
-        if job.id in known:
-            results.append(PutResult.DUPLICATE)
-        elif len(fresh) >= room:
-            results.append(PutResult.FULL)
-        else:
+    for job, limits in arguments:
+        result = PutResult.DUPLICATE if job.id in known else _admitted(connection, job, limits, fresh, room)
+        if result is PutResult.ACCEPTED:
             known.add(job.id)
             fresh.append(job)
-            results.append(PutResult.ACCEPTED)
+        results.append(result)
     for chunk in _chunks(fresh):
         insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
         connection.execute(insert, [value for job in chunk for value in _put_values(job)])
     return results
+
+
+def _admitted(
+    connection: sqlite3.Connection, job: NewJob, limits: PutLimits, fresh: Sequence[NewJob], room: int
+) -> PutResult:
+    """Say whether a new job may be recorded; `fresh` are those of this batch that will be."""
+    if limits.closed:
+        return PutResult.CLOSED
+    if len(fresh) >= room:
+        return PutResult.FULL
+    if limits.user_quota:
+        used = int(connection.execute(_USED, {"user": job.user_id, "since": limits.day_start}).fetchone()[0])
+        if used + sum(other.user_id == job.user_id for other in fresh) >= limits.user_quota:
+            return PutResult.QUOTA
+    if job.repeats:
+        update = f"UPDATE jobs SET payload=NULL WHERE {_REPEATABLE}"
+        if connection.execute(update, (job.repeats, job.user_id)).rowcount == 0:
+            return PutResult.GONE
+    return PutResult.ACCEPTED
 
 
 def _room(connection: sqlite3.Connection, max_waiting: int) -> int:

@@ -34,6 +34,26 @@ class PutResult(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     FULL = "full"
+    QUOTA = "quota"
+    CLOSED = "closed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class PutLimits:
+    """What bounds new jobs; a duplicate of an accepted one is a duplicate whatever they say.
+
+    `max_waiting` jobs may wait (0: no bound), one user may have `user_quota` jobs accepted since `day_start` (0: no
+    bound), and while `closed` none is accepted.
+    """
+
+    max_waiting: int = 0
+    user_quota: int = 0
+    day_start: float = 0.0
+    closed: bool = False
+
+
+NO_LIMITS = PutLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +72,15 @@ class QueueCounts:
 class JobStore(Protocol):
     """Jobs, leases, checkpoints and dedupe."""
 
-    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
-        """Record a job durably; `FULL` if `max_waiting` (0: no bound) jobs wait already."""
+    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
+        """Record a job durably, or say which limit it exceeds.
+
+        A job that repeats another is accepted only if that one was its user's, ended repeatable and was not repeated
+        yet; else it is `GONE`.
+        """
+
+    async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
+        """Return a finished job of this user that may be done again; None if there is none."""
 
     async def withdraw(self, job_id: str) -> bool:
         """Take back a job that nobody has leased yet; True if it is certainly not in the store any more."""
@@ -80,7 +107,7 @@ class JobStore(Protocol):
         """Hand the job back to the queue; an uncounted release takes its attempt back."""
 
     async def finish(self, job: Job, finish: Finish) -> None:
-        """End the job; its payload, and with it the token, its checkpoint and its result are forgotten."""
+        """End the job; its checkpoint, its result and, unless it is repeatable, its payload are forgotten."""
 
     async def counts(self) -> QueueCounts:
         """Open jobs by home."""
@@ -103,3 +130,11 @@ class WaitingJob:
     home: int
     received_at: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatableJob:
+    """A finished job that may be done again: its kind and the interaction's raw JSON body."""
+
+    kind: str
+    payload: bytes

@@ -17,7 +17,7 @@ from app.jobs.job import Finish, Job, LeaseRequest, NewJob, Outcome, ServedBecau
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
-from app.jobs.store import JobStore, PutResult
+from app.jobs.store import JobStore, PutLimits, PutResult
 
 NOW = 1_800_000_000.0
 LEASE_S = 20.0
@@ -84,12 +84,50 @@ class TestPut:
 
     async def test_is_bounded(self, store: JobStore) -> None:
         """Beyond the bound a job is refused and not recorded; a duplicate of an accepted one is still a duplicate."""
-        results = await asyncio.gather(*(store.put(new(str(n)), max_waiting=3) for n in range(5)))
+        results = await asyncio.gather(*(store.put(new(str(n)), PutLimits(max_waiting=3)) for n in range(5)))
         assert results.count(PutResult.ACCEPTED) == 3
         assert results.count(PutResult.FULL) == 2
-        assert await store.put(new("0"), max_waiting=3) is PutResult.DUPLICATE
+        assert await store.put(new("0"), PutLimits(max_waiting=3)) is PutResult.DUPLICATE
         await store.lease(request(limit=1))
-        assert await store.put(new("9"), max_waiting=3) is PutResult.ACCEPTED
+        assert await store.put(new("9"), PutLimits(max_waiting=3)) is PutResult.ACCEPTED
+
+    async def test_keeps_a_users_quota(self, two: tuple[JobStore, JobStore]) -> None:
+        """A user's jobs of the day are counted in every state and over all instances; other users' are not."""
+        limits = PutLimits(user_quota=3, day_start=NOW - 100)
+        await two[0].put(new("yesterday", at=NOW - 200), limits)
+        results = await asyncio.gather(*(two[n % 2].put(new(str(n)), limits) for n in range(6)))
+        assert results.count(PutResult.ACCEPTED) == 3
+        assert results.count(PutResult.QUOTA) == 3
+        for job in await two[0].lease(request(limit=3)):
+            await two[0].finish(job, Finish(Outcome.ANSWERED, NOW))
+        assert await two[1].put(new("more"), limits) is PutResult.QUOTA
+        assert await two[1].put(new("other", user="6"), limits) is PutResult.ACCEPTED
+
+    async def test_takes_nothing_new_while_closed(self, store: JobStore) -> None:
+        """While closed a new job is refused; a copy of an accepted one is a duplicate still."""
+        await store.put(new("1"))
+        closed = PutLimits(closed=True)
+        assert await store.put(new("1"), closed) is PutResult.DUPLICATE
+        assert await store.put(new("2"), closed) is PutResult.CLOSED
+
+    async def test_repeats_a_job_once(self, two: tuple[JobStore, JobStore]) -> None:
+        """A job that ended repeatable can be done again by its user, once, whoever is asked at the same time."""
+        job = await leased(two[0], "first")
+        await two[0].finish(job, Finish(Outcome.FAILED, NOW, repeatable=True))
+        assert await two[1].repeatable("first", user_id="6") is None
+        found = await two[1].repeatable("first", user_id="5")
+        assert found is not None and (found.kind, found.payload) == ("chat", job.payload)
+        again = [replace(new(str(n)), repeats="first") for n in range(4)]
+        results = await asyncio.gather(*(two[n % 2].put(again[n]) for n in range(4)))
+        assert results.count(PutResult.ACCEPTED) == 1
+        assert results.count(PutResult.GONE) == 3
+        assert await two[0].repeatable("first", user_id="5") is None
+
+    async def test_an_ordinary_end_leaves_nothing_to_repeat(self, store: JobStore) -> None:
+        """What a user wrote is forgotten with the end of the job."""
+        job = await leased(store)
+        await store.finish(job, Finish(Outcome.ANSWERED, NOW))
+        assert await store.repeatable("1", user_id="5") is None
 
     async def test_outlives_the_process(self, tmp_path: Path) -> None:
         """A job accepted before the store was closed is there when it is opened again."""

@@ -19,9 +19,9 @@ from app.commands.registry import COMMANDS
 from app.discord.signature import SignatureVerifier
 from app.edge import Edge, Reply
 from app.errors import StoreUnavailable
-from app.intake import Intake
+from app.intake import Intake, IntakeRules
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
-from app.jobs.store import PutResult, QueueCounts, WaitingJob
+from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 from app.metrics import Metrics
 from tests.kit.clock import FakeClock
 
@@ -39,19 +39,25 @@ class MemoryStore:
         self.jobs: dict[str, NewJob] = {}
         self.finished: list[FinishedJob] = []
         self.withdrawn: list[str] = []
+        self.repeatable_jobs: dict[tuple[str, str], RepeatableJob] = {}
         self.withdraw_failures = 0
         self.before_put: Callable[[NewJob], Any] | None = None
         self.before_read: Callable[[], Any] | None = None
 
-    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
+    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
         if self.before_put is not None:
             await self.before_put(job)
         if job.id in self.jobs:
             return PutResult.DUPLICATE
-        if max_waiting and len(self.jobs) >= max_waiting:
+        if limits.closed:
+            return PutResult.CLOSED
+        if limits.max_waiting and len(self.jobs) >= limits.max_waiting:
             return PutResult.FULL
         self.jobs[job.id] = job
         return PutResult.ACCEPTED
+
+    async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
+        return self.repeatable_jobs.get((job_id, user_id))
 
     async def withdraw(self, job_id: str) -> bool:
         if self.withdraw_failures:
@@ -178,9 +184,7 @@ class Bench:
         self.intake = Intake(
             self.store,
             self.clock,
-            instance_count=count,
-            routing=limits.routing,
-            max_waiting=max_waiting,
+            rules=IntakeRules(instance_count=count, routing=limits.routing, max_waiting=max_waiting),
             cooldowns=Cooldowns(self.clock, cooldowns or {}),
             day_exhausted=self.exhausted.__contains__,
             notify=self._notify,

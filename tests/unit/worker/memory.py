@@ -11,7 +11,7 @@ from typing import Any
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, ServedBecause
-from app.jobs.store import PutResult, QueueCounts, WaitingJob
+from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, WaitingJob
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class MemoryStore:
             raise LeaseLost(f"job {job.id}: lease {job.fence} is not current any more")
         return row
 
-    async def put(self, job: NewJob, *, max_waiting: int = 0) -> PutResult:
+    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
         await self._enter("put")
         if job.id in self.rows:
             return PutResult.DUPLICATE
