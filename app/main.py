@@ -23,7 +23,7 @@ from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, InstanceSnapshot
-from app.clock import Clock, SystemClock
+from app.clock import Clock, SystemClock, boot_id
 from app.commands.base import Limits, Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS
 from app.discord.signature import SignatureVerifier
@@ -49,6 +49,8 @@ from app.worker.runner import Runner
 DRAIN_S = 20.0
 """How long running jobs may go on after SIGTERM; what is not done by then is handed back."""
 
+WARM_WITHIN_S = 6.0
+
 INVALID_RESPONSES_ALLOWED = 100
 """Invalid responses in ten minutes that all instances together may provoke at Discord, which bans at 10,000."""
 
@@ -64,6 +66,8 @@ class Instance:
         self.metrics = Metrics(settings.instance_id)
         self.limits = _limits(settings)
         self._started_at = self.clock.now()
+        self._boot_id = boot_id()
+        self._warming: asyncio.Task[None] | None = None
         self._engine = SqliteEngine(settings.sqlite_path, MIGRATIONS)
         self.store = SqliteJobStore(self._engine)
         self._cluster = SqliteCluster(self._engine)
@@ -171,6 +175,7 @@ class Instance:
             clock=self.clock,
             slots=settings.max_concurrent_jobs,
             day_limits=self.limits.day,
+            ready=self._ready,
             user_limit=settings.user_max_running,
             steal=settings.stealing and settings.routing == "user",
             chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
@@ -214,6 +219,8 @@ class Instance:
             running=self.worker.running,
             slots=settings.max_concurrent_jobs,
             draining=self.worker.draining,
+            boot_id=self._boot_id,
+            clock_offset=getattr(self.clock, "offset", 0.0),
             keys=self.keys.snapshots(),
         )
 
@@ -226,14 +233,35 @@ class Instance:
             await self._engine.open()
             stack.push_async_callback(self._cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
+            await self._adopt_clock()
             await self.keys.restore()
+            self._warming = asyncio.create_task(self._warm(), name="warm")
+            stack.callback(self._warming.cancel)
             await self.worker.start()
             stack.push_async_callback(self._stop_worker)
-            warming = asyncio.create_task(self._chat.warm(), name="warm")
-            stack.callback(warming.cancel)
             log.info("started", version=VERSION, instances=self.settings.instance_count)
             yield
             log.info("stopping", running=self.worker.running)
+
+    async def _adopt_clock(self) -> None:
+        """Agree with the instances that run on this machine already about what time it is."""
+        if not isinstance(self.clock, SystemClock):
+            return
+        beats = [beat for beat in await self._cluster.heartbeats() if beat.snapshot.boot_id == self._boot_id != ""]
+        if beats:
+            self.clock.offset = max(beats, key=lambda beat: beat.beat_at).snapshot.clock_offset
+            self._started_at = self.clock.now()
+
+    async def _warm(self) -> None:
+        """Load what the first chat needs, so that no job of this instance waits for it while others are free."""
+        try:
+            async with asyncio.timeout(WARM_WITHIN_S):
+                await self._chat.warm()
+        except TimeoutError:
+            log.warning("loading the chat client takes long")
+
+    def _ready(self) -> bool:
+        return self._warming is not None and self._warming.done()
 
     async def _stop_worker(self) -> None:
         self.edge.draining = True

@@ -59,6 +59,10 @@ class SystemView:
         """The instances that did not."""
         return [member.instance for member in self.members if not member.alive]
 
+    def lives(self) -> Mapping[int, float]:
+        """Since when each live instance lives."""
+        return {member.instance: member.snapshot.started_at for member in self.alive}
+
     def full(self) -> Collection[int]:
         """The live instances that can start no job now."""
         return [m.instance for m in self.alive if m.snapshot.running >= m.snapshot.slots or m.snapshot.draining]

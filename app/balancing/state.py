@@ -11,13 +11,16 @@ from typing import Protocol
 
 from app.balancing.budget import KeySnapshot
 
-DEAD_AFTER_S = 3.0
+DEAD_AFTER_S = 2.5
 """An instance whose last heartbeat is older than this is taken for dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceSnapshot:
-    """What an instance says of itself each second. `slots` is how many jobs it runs at once at the most."""
+    """What an instance says of itself each second. `slots` is how many jobs it runs at once at the most.
+
+    `clock_offset` is between its steady and its monotonic clock, for others of the same `boot_id` to adopt.
+    """
 
     instance: int
     pid: int = 0
@@ -27,6 +30,8 @@ class InstanceSnapshot:
     running: int = 0
     slots: int = 0
     draining: bool = False
+    boot_id: str = ""
+    clock_offset: float = 0.0
     keys: Mapping[str, KeySnapshot] = field(default_factory=dict)
 
 

@@ -83,7 +83,8 @@ class LeaseRequest:
     """What an instance can take now.
 
     `kinds`: for how many jobs of each kind it has budget. `held`: ids it runs already; a running job of its own that is
-    not among them was left by an earlier life of this instance. `dead`: instances known to be down. `steal_after_s`:
+    not among them was left by an earlier life of this instance. `dead`: instances known to be down. `lives`: since when
+    each of the others lives; what it was leased before that, an earlier life left. `steal_after_s`:
     how long another live home's job must have waited before it may be taken; `steal_known_s`: the same if that home is
     known to be `full`, or to be without a usable key for the kind (`spent`, pairs of home and kind). `user_limit`: how
     many jobs of one user may run at once, over all instances; 0 is no limit.
@@ -96,6 +97,7 @@ class LeaseRequest:
     kinds: Mapping[str, int]
     held: Collection[str] = ()
     dead: Collection[int] = ()
+    lives: Mapping[int, float] = field(default_factory=dict)
     full: Collection[int] = ()
     spent: Collection[tuple[int, str]] = ()
     steal_after_s: float = 2.0

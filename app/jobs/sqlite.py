@@ -230,7 +230,8 @@ SELECT seq, because, kind, rank FROM (
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', kind, -1, 0 FROM jobs
         WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
-            OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held))))
+            OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held)))
+            OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
             AND (pinned IS NULL OR pinned=:owner)
     UNION ALL
     SELECT seq, '{ServedBecause.HOME}', kind, 0, turn FROM open WHERE home=:owner
@@ -257,6 +258,7 @@ def _lease_values(request: LeaseRequest) -> dict[str, Any]:
         "kinds": json.dumps([kind for kind, room in request.kinds.items() if room > 0]),
         "held": json.dumps(list(request.held)),
         "dead": json.dumps([instance for instance in request.dead if instance != request.owner]),
+        "lives": json.dumps({instance: at for instance, at in request.lives.items() if instance != request.owner}),
         "full": json.dumps(list(request.full)),
         "spent": json.dumps([f"{home}:{kind}" for home, kind in request.spent]),
         "now": request.now,

@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from app import VERSION
 from app.balancing.overview import Overview
 from app.commands.base import Limits
+from app.errors import StoreUnavailable
 from app.metrics import Metrics
 from app.web import stats
 from app.worker.loop import Worker
@@ -22,7 +23,7 @@ PAGE = Path(__file__).with_name("dashboard") / "page.html"
 
 PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; frame-ancestors 'none'",
+    "connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
 }
@@ -51,9 +52,12 @@ class OpsPages:
         return JSONResponse(body, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
 
     async def stats(self) -> JSONResponse:
-        """The whole system as JSON."""
-        body = await stats.collect(self.overview, self.limits, self.instance)
-        return JSONResponse(body, headers={"cache-control": "no-store"})
+        """The whole system as JSON; 503 while the store can't be read."""
+        try:
+            body, status = await stats.collect(self.overview, self.limits, self.instance), 200
+        except StoreUnavailable as error:
+            body, status = {"error": str(error), "answered_by": self.instance}, 503
+        return JSONResponse(body, status_code=status, headers={"cache-control": "no-store"})
 
     async def exposition(self) -> Response:
         """This instance's metrics for Prometheus."""

@@ -54,6 +54,7 @@ class Worker:
         day_limits: Mapping[str, int],
         user_limit: int = 0,
         steal: bool = True,
+        ready: Callable[[], bool] = lambda: True,
         chores: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
         self._leases = leases
@@ -66,6 +67,7 @@ class Worker:
         self._day_limits = day_limits
         self._user_limit = user_limit
         self._steal = steal
+        self._ready = ready
         self._chores = {
             "lease": self._lease_loop,
             "renew": leases.keep_renewing,
@@ -149,7 +151,8 @@ class Worker:
     async def _lease_once(self) -> bool:
         """Lease what fits and start it; whether there was any."""
         async with self._leasing:
-            jobs = await self._leases.take(self._request()) if self.free and not self.draining else []
+            may_lease = self.free and not self.draining and self._ready()
+            jobs = await self._leases.take(self._request()) if may_lease else []
             self._looked_at = self._clock.monotonic()
             for job in jobs:
                 self._start_job(job)
@@ -173,6 +176,7 @@ class Worker:
         view = self._overview.view
         return {
             "dead": self._overview.dead(),
+            "lives": view.lives(),
             "full": view.full(),
             "spent": view.spent({kind: command.providers for kind, command in self._commands.items()}),
             "steal_after_s": STEAL_AFTER_S,

@@ -242,6 +242,13 @@ class TestLease:
         (again,) = await store.lease(request(1))
         assert again.fence > job.fence
 
+    async def test_of_an_earlier_life_is_taken_by_others_too(self, store: JobStore) -> None:
+        """What an instance was leased before its present life began is nobody's; what it was leased since is its own."""
+        await leased(store, "before")
+        assert await store.lease(request(2, now=NOW + 1, lives={1: NOW - 5})) == []
+        (job,) = await store.lease(request(2, now=NOW + 1, lives={1: NOW + 0.5}))
+        assert (job.id, job.because) == ("before", ServedBecause.RECOVERED)
+
     async def test_fencing_keeps_the_old_holder_out(self, store: JobStore) -> None:
         """With an old fencing number nothing can be changed any more."""
         old = await leased(store)

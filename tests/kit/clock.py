@@ -33,6 +33,9 @@ class FakeClock:
     def now(self) -> float:
         return self._start + self._elapsed + self._wall_offset
 
+    def wall(self) -> float:
+        return self.now()
+
     def monotonic(self) -> float:
         return 1_000.0 + self._elapsed
 

@@ -1,0 +1,67 @@
+"""The product's clock keeps steady while the machine's is set."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.clock import SLEW, SystemClock
+
+
+class Machine:
+    """A machine's clocks, moved by hand."""
+
+    def __init__(self) -> None:
+        self.monotonic = 50.0
+        self.wall = 1_800_000_000.0
+
+    def pass_s(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.wall += seconds
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A machine."""
+    return Machine()
+
+
+@pytest.fixture
+def clock(machine: Machine) -> SystemClock:
+    """A clock on that machine."""
+    return SystemClock(lambda: machine.wall, lambda: machine.monotonic)
+
+
+def test_agrees_with_an_undisturbed_machine(machine: Machine, clock: SystemClock) -> None:
+    """While nobody sets the wall clock, both say the same."""
+    for _ in range(100):
+        machine.pass_s(1.7)
+        assert clock.now() == pytest.approx(machine.wall, abs=1e-6)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 900.0, -900.0])
+def test_a_jump_is_followed_slowly(machine: Machine, clock: SystemClock, jump: float) -> None:
+    """After a jump the clock goes on steadily, never backwards, and moves towards the wall clock by at most the slew."""
+    machine.wall += jump
+    before = clock.now()
+    for _ in range(60):
+        machine.pass_s(1.0)
+        now = clock.now()
+        assert 1 - SLEW <= now - before + 1e-6 and now - before <= 1 + SLEW + 1e-6
+        before = now
+    assert clock.wall() == machine.wall
+
+
+def test_a_jump_is_followed_in_the_end(machine: Machine, clock: SystemClock) -> None:
+    """A clock that was set right is agreed with again."""
+    machine.wall += 900
+    machine.pass_s(900 / SLEW + 1)
+    assert clock.now() == pytest.approx(machine.wall, abs=1e-3)
+
+
+def test_a_new_process_adopts_the_others_time(machine: Machine, clock: SystemClock) -> None:
+    """A process that starts after a jump agrees with those that started before, once it has their offset."""
+    machine.wall += 3600
+    newcomer = SystemClock(lambda: machine.wall, lambda: machine.monotonic)
+    newcomer.offset = clock.offset
+    machine.pass_s(1)
+    assert newcomer.now() == pytest.approx(clock.now(), abs=0.2)
