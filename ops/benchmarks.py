@@ -16,12 +16,13 @@ MAIN_GUARD = '__name__ == "__main__"'
 
 
 def benchmarks() -> dict[str, str]:
-    """The runnable modules of bench/ with the first line of their docstrings."""
+    """The runnable modules and packages of bench/ with the first line of their docstrings."""
     found = {}
-    for path in sorted((ROOT / "bench").glob("*.py")):
+    for path in sorted([*(ROOT / "bench").glob("*.py"), *(ROOT / "bench").glob("*/__main__.py")]):
         text = path.read_text()
         if MAIN_GUARD in text:
-            found[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+            name = path.parent.name if path.stem == "__main__" else path.stem
+            found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.capacity import chart
 from bench.capacity.cells import Cell, Plan, all_cells, choose, quick_cells
 from bench.capacity.report import Results, as_json, summary, table, targets
 from bench.capacity.run import run_cell
@@ -33,6 +34,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help=f"where to write the figures (a full run: {RESULTS.name})")
+    parser.add_argument("--chart", type=Path, metavar="JSON", help="only draw the chart of an earlier run, beside it")
     parser.add_argument("--keep", type=Path, help="leave each cell's ledger and logs in this directory")
     return parser
 
@@ -40,6 +42,9 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the chosen cells; 0 if every target they have was reached."""
     options, console = arguments().parse_args(), wide_console()
+    if options.chart:
+        chart_beside(options.chart, console)
+        return 0
     try:
         cells = choose(options.cells.split(","), all_cells()) if options.cells else None
     except ValueError as error:
@@ -62,7 +67,22 @@ def main() -> int:
         where.parent.mkdir(parents=True, exist_ok=True)
         where.write_text(json.dumps(as_json(results, plan, machine), indent=1, ensure_ascii=False) + "\n")
         console.print(f"Figures: {where}", markup=False)
+        chart_beside(where, console)
     return 0 if all(target.reached for target in judged) else 1
+
+
+def chart_beside(figures: Path, console: Console) -> None:
+    """Draw the chart of a run's JSON file next to it."""
+    picture = figures.with_suffix(".png")
+    if not chart.available():
+        console.print("No chart: matplotlib is missing (./deploy-multi.sh bench installs it).")
+        return
+    try:
+        chart.draw(json.loads(figures.read_text()), picture)
+    except ValueError as error:
+        console.print(f"No chart: {error}", markup=False)
+    else:
+        console.print(f"Chart: {picture}", markup=False)
 
 
 def wide_console() -> Console:

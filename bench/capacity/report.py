@@ -9,7 +9,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from bench.capacity.cells import Cell, Mode, Plan, Users, Work
+from bench.capacity.cells import Cell, Mode, Plan, Work
 from bench.capacity.verdict import Result
 
 LEAST_GAIN = 3.9
@@ -122,6 +122,3 @@ def summary(judged: Sequence[Target]) -> Table:
         verdict = "[green]reached[/]" if target.reached else "[red]missed[/]"
         shown.add_row(target.what, target.wanted, target.got, verdict)
     return shown
-
-
-USERS_SHOWN = {Users.UNIFORM: "uniform", Users.ZIPF: "Zipf 1.1", Users.ONE_HOME: "one home"}
