@@ -16,14 +16,16 @@ import structlog
 from app.balancing.assignment import home_of
 from app.balancing.overview import Overview
 from app.clock import Clock
+from app.commands import again
 from app.commands.base import Command, InstantCommand, InstantContext, JobCommand, Limits
+from app.commands.registry import JOB_COMMANDS
 from app.discord import replies
 from app.discord.models import Interaction, MalformedInteraction, interaction_type, parse, read_json
 from app.discord.replies import Message
 from app.discord.signature import SignatureVerifier
 from app.discord.wire import InteractionType
 from app.errors import QuartetError
-from app.intake import RECORD_WITHIN_S, Intake
+from app.intake import GONE, RECORD_WITHIN_S, Intake
 from app.jobs.store import JobStore
 from app.metrics import Metrics
 from app.texts import Locale, Text, locale_of
@@ -51,6 +53,9 @@ _UNKNOWN_COMMAND = Text(
 _UNKNOWN_COMPONENT = Text(
     ko="이 버튼이나 양식은 더 이상 쓸 수 없어요. 명령을 다시 실행해 주세요.",
     en="This button or form no longer works. Please run the command again.",
+)
+_NOT_YOURS = Text(
+    ko="이 버튼은 명령을 실행한 사람만 쓸 수 있어요.", en="Only the person who ran the command can use this button."
 )
 _UNKNOWN_TYPE = Text(
     ko="아직 지원하지 않는 종류의 요청이에요.",
@@ -113,6 +118,8 @@ class Edge:
         except MalformedInteraction as error:
             return Reply(400, replies.encode({"error": f"not an interaction: {error}"}), "malformed")
         try:
+            if kind == InteractionType.MESSAGE_COMPONENT:
+                return await self._press(interaction, payload)
             return await self._dispatch(interaction, body, started)
         except QuartetError as error:
             log.error("answering failed", interaction=interaction.id, error=str(error))
@@ -120,6 +127,24 @@ class Edge:
         except Exception:
             log.exception("answering broke", interaction=interaction.id)
             return _private(QuartetError.sentence, interaction.locale, "failed")
+
+    async def _press(self, interaction: Interaction, payload: object) -> Reply:
+        """Serve a button: the one there is asks for a job of one's own to be done again."""
+        job_id = again.job_named(interaction.custom_id)
+        if job_id is None:
+            return _private(_UNKNOWN_COMPONENT, interaction.locale, "unknown")
+        if (asker := _asker(payload)) is not None and asker != interaction.user_id:
+            return _private(_NOT_YOURS, interaction.locale, "refused")
+        async with asyncio.timeout(RECORD_WITHIN_S):
+            original = await self._store.repeatable(job_id, user_id=interaction.user_id)
+            accepted = original is None and await self._store.knows(interaction.id)
+        if accepted:
+            return DEFERRED  # another copy of this very press was first
+        if original is None:
+            return _private(GONE, interaction.locale, "gone")
+        command, body = again.as_command(payload, original.payload)
+        asked = parse(command)
+        return await self._accept(asked, JOB_COMMANDS[original.kind], body, repeats=job_id)
 
     async def _dispatch(self, interaction: Interaction, body: bytes, started: float) -> Reply:
         if interaction.type == InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE:
@@ -133,11 +158,11 @@ class Edge:
             return await self._accept(interaction, command, body)
         return await self._answer_now(interaction, command, started)
 
-    async def _accept(self, interaction: Interaction, command: JobCommand, body: bytes) -> Reply:
+    async def _accept(self, interaction: Interaction, command: JobCommand, body: bytes, *, repeats: str = "") -> Reply:
         wrong = command.check(interaction)
         if wrong is not None:
             return _private(wrong, interaction.locale, "refused")
-        refusal = await self._intake.accept(interaction, command, body, self._clock.now())
+        refusal = await self._intake.accept(interaction, command, body, self._clock.now(), repeats=repeats)
         if refusal is not None:
             return _private(refusal.text, interaction.locale, refusal.reason)
         return DEFERRED
@@ -155,7 +180,7 @@ class Edge:
     def _instant_context(self, interaction: Interaction, started: float) -> InstantContext:
         return InstantContext(
             interaction=interaction,
-            received_at=self._clock.now() - (self._clock.monotonic() - started),
+            received_at=self._clock.wall() - (self._clock.monotonic() - started),
             started=started,
             instance=self._instance,
             home=home_of(interaction.user_id, self._limits.instance_count),
@@ -171,6 +196,15 @@ _KNOWN_TYPES = frozenset(InteractionType)
 
 def _private(text: Text, locale: Locale, label: str) -> Reply:
     return Reply(200, replies.immediate(Message(text.to(locale)), ephemeral=True), label)
+
+
+def _asker(payload: object) -> str | None:
+    """Return the id of the user whose command made the message with the button; None if Discord does not say."""
+    for name in ("message", "interaction_metadata", "user", "id"):
+        if not isinstance(payload, dict):
+            return None
+        payload = payload.get(name)
+    return payload if isinstance(payload, str) else None
 
 
 def _locale(payload: object) -> Locale:

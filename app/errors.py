@@ -211,9 +211,9 @@ class VideoUnknown(ProviderError):
 
     sentence = Text(
         ko="영상 요청 도중 연결이 끊겨 요청이 접수됐는지 알 수 없어요. 이중 결제를 막으려고 자동으로 다시 요청하지 "
-        "않았어요. 원하면 명령을 한 번 더 실행해 주세요.",
+        "않았어요. 원하면 아래 버튼을 눌러 다시 요청해 주세요.",
         en="The connection broke while your video was being requested, so whether it was is unknown. To avoid paying "
-        "twice it was not requested again; run the command once more if you still want it.",
+        "twice it was not requested again; press the button below if you still want it.",
     )
 
 

@@ -52,7 +52,7 @@ _QUOTA = Text(
     ko="오늘 쓸 수 있는 {limit:,}번을 모두 썼어요. <t:{reset}:R>에 다시 쓸 수 있어요.",
     en="You have used all {limit:,} of today. You can go on <t:{reset}:R>.",
 )
-_GONE = Text(
+GONE = Text(
     ko="이 요청은 이미 다시 실행했거나 너무 오래됐어요. 명령을 새로 입력해 주세요.",
     en="This was run again already, or is too old. Please enter the command anew.",
 )
@@ -165,7 +165,7 @@ class Intake:
             case PutResult.CLOSED:
                 return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=reset))
             case PutResult.GONE:
-                return Refusal("gone", _GONE)
+                return Refusal("gone", GONE)
 
     async def close(self) -> None:
         """Stop trying to withdraw."""

@@ -44,6 +44,10 @@ class SqliteJobStore:
         result: PutResult = await self._engine.write_batched(_put_all, (job, limits))
         return result
 
+    async def knows(self, job_id: str) -> bool:
+        select = "SELECT 1 FROM jobs WHERE id=?"
+        return await self._engine.read(lambda connection: connection.execute(select, (job_id,)).fetchone()) is not None
+
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
         select = f"SELECT kind, payload FROM jobs WHERE {_REPEATABLE}"
         row = await self._engine.read(lambda connection: connection.execute(select, (job_id, user_id)).fetchone())

@@ -79,6 +79,9 @@ class JobStore(Protocol):
         yet; else it is `GONE`.
         """
 
+    async def knows(self, job_id: str) -> bool:
+        """Whether this job was recorded, in whatever state it is now."""
+
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
         """Return a finished job of this user that may be done again; None if there is none."""
 

@@ -21,6 +21,7 @@ class Ended:
     outcome: Outcome
     provider: str = ""
     error: str = ""
+    repeatable: bool = False
 
 
 def pack(ended: Ended) -> bytes:
@@ -30,6 +31,7 @@ def pack(ended: Ended) -> bytes:
         "outcome": ended.outcome.value,
         "provider": ended.provider,
         "error": ended.error,
+        "repeatable": ended.repeatable,
         "content": message.content,
         "embeds": list(message.embeds),
         "components": list(message.components),
@@ -47,4 +49,4 @@ def unpack(packed: bytes) -> Ended:
         files.append(Attachment(filename, data[start : start + size], media_type, description))
         start += size
     message = Message(head["content"], tuple(head["embeds"]), tuple(files), tuple(head["components"]))
-    return Ended(message, Outcome(head["outcome"]), head["provider"], head["error"])
+    return Ended(message, Outcome(head["outcome"]), head["provider"], head["error"], head["repeatable"])

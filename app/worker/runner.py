@@ -18,10 +18,19 @@ import structlog
 from app.balancing.keyset import concerns_key
 from app.balancing.overview import Overview
 from app.clock import Clock
+from app.commands.again import again_button
 from app.commands.base import Answer, JobCommand, JobContext, Services
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
-from app.errors import LeaseLost, ProviderError, ProviderRefused, ProviderTimeout, QuartetError, StoreUnavailable
+from app.errors import (
+    LeaseLost,
+    ProviderError,
+    ProviderRefused,
+    ProviderTimeout,
+    QuartetError,
+    StoreUnavailable,
+    VideoUnknown,
+)
 from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
 from app.jobs.store import JobStore
 from app.metrics import Metrics
@@ -205,7 +214,7 @@ class Runner:
         self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
-        finish = Finish(outcome, now, ended.provider, error or ended.error)
+        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeatable)
         await self._persist(job, partial(self._finish, job, finish))
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(
@@ -267,7 +276,10 @@ class Runner:
         if cause is not None:
             log.warning("job failed", **_facts(job), error=error, cause=excerpt(str(cause)))
         text = _REFERENCE.format(sentence=sentence.to(interaction.locale), reference=job.id[-8:])
-        return Ended(Message(text.to(interaction.locale)), outcome, error=error)
+        repeatable = isinstance(cause, VideoUnknown)
+        buttons = again_button(job.id, interaction.locale) if repeatable else ()
+        message = Message(text.to(interaction.locale), components=buttons)
+        return Ended(message, outcome, error=error, repeatable=repeatable)
 
 
 def _facts(job: Job) -> dict[str, Any]:

@@ -243,7 +243,7 @@ class TestLease:
         assert again.fence > job.fence
 
     async def test_of_an_earlier_life_is_taken_by_others_too(self, store: JobStore) -> None:
-        """What an instance was leased before its present life began is nobody's; what it was leased since is its own."""
+        """What an instance was leased before its present life began is nobody's; its later leases are its own."""
         await leased(store, "before")
         assert await store.lease(request(2, now=NOW + 1, lives={1: NOW - 5})) == []
         (job,) = await store.lease(request(2, now=NOW + 1, lives={1: NOW + 0.5}))

@@ -56,6 +56,9 @@ class MemoryStore:
         self.jobs[job.id] = job
         return PutResult.ACCEPTED
 
+    async def knows(self, job_id: str) -> bool:
+        return job_id in self.jobs
+
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
         return self.repeatable_jobs.get((job_id, user_id))
 

@@ -11,7 +11,7 @@ from typing import Any
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, ServedBecause
-from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, WaitingJob
+from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 
 
 @dataclass(slots=True)
@@ -70,6 +70,15 @@ class MemoryStore:
         )  # fmt: skip
         self.rows[job.id] = Row(leased)
         return PutResult.ACCEPTED
+
+    async def knows(self, job_id: str) -> bool:
+        return job_id in self.rows
+
+    async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
+        row = self.rows.get(job_id)
+        if row is None or row.finish is None or not row.finish.repeatable or row.job.user_id != user_id:
+            return None
+        return RepeatableJob(row.job.kind, row.job.payload)
 
     async def withdraw(self, job_id: str) -> bool:
         await self._enter("withdraw")
