@@ -1,0 +1,166 @@
+"""Signed but meaningless: 400 with what was expected, or a sentence for the user; never a 500, never a job."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.edge import DEFERRED, PONG
+from tests.unit.edge.kit import Bench, Payload, message_of, use
+
+ASK = use("채팅", {"질문": "왜?"})
+
+
+def raw(**fields: str) -> bytes:
+    """Return a good interaction in which the given fields hold these pieces of JSON, as they are written."""
+    parts = {name: json.dumps(value) for name, value in ASK.items()} | fields
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in parts.items()) + "}").encode("utf-8", "surrogatepass")
+
+
+MEANINGLESS = {
+    "nothing": b"",
+    "a brace": b"{",
+    "not UTF-8": b'{"type":2,"id":"\xff\xfe"}',
+    "UTF-16": json.dumps(ASK).encode("utf-16"),
+    "a mark before it": b"\xef\xbb\xbf" + raw(),
+    "something after it": raw() + b"{}",
+    "deep lists": b"[" * 100_000,
+    "deep objects": b'{"a":' * 100_000,
+    "deep and closed": b"[" * 100_000 + b"]" * 100_000,
+    "deep inside": raw(data="[" * 100_000 + "]" * 100_000),
+    "a list": b"[]",
+    "a list of it": b"[" + raw() + b"]",
+    "a number": b"2",
+    "a text": b'"type"',
+    "null": b"null",
+    "true": b"true",
+    "NaN": b"NaN",
+    "no type": b'{"id":"1"}',
+    "a type that is true": raw(type="true"),
+    "a text as type": raw(type='"2"'),
+    "a float as type": raw(type="2.0"),
+    "NaN as type": raw(type="NaN"),
+    "infinity as type": raw(type="1e999"),
+    "a list as type": raw(type="[2]"),
+    "null as type": raw(type="null"),
+    "a type without end": raw(type="9" * 5000),
+    "an id without end": raw(id="1" * 5000),
+    "a number as id": raw(id="1300000000000000001"),
+    "a float as id": raw(id="1.3e18"),
+    "no id": raw(id="null"),
+    "an empty id": raw(id='""'),
+    "a long id": raw(id='"' + "1" * 21 + '"'),
+    "a negative id": raw(id='"-1"'),
+    "other digits": raw(id='"１２"'),
+    "a number as token": raw(token="5"),
+    "no token": raw(token="null"),
+    "an empty token": raw(token='""'),
+    "a number as application": raw(application_id="1"),
+    "no member": raw(member="null"),
+    "no user": raw(member="{}"),
+    "a list as user": raw(member='{"user":[]}'),
+    "a number as member": raw(member="5"),
+    "a number as user id": raw(member='{"user":{"id":5}}'),
+    "no user id": raw(member='{"user":{}}'),
+    "no name": raw(data="{}"),
+    "a number as name": raw(data='{"name":5}'),
+    "an empty name": raw(data='{"name":""}'),
+    "no data": raw(data="null"),
+    "a list as data": raw(data="[]"),
+    "options that are a text": raw(data='{"name":"채팅","options":"x"}'),
+    "an option that is none": raw(data='{"name":"채팅","options":[5]}'),
+    "half a pair": raw(token='"\\ud800"'),
+    "half a pair, raw": raw(token='"\ud800"'),
+    "a control": b'{"type":2,"token":"\x01"}',
+    "a comma too many": b'{"type":1,}',
+    "a later type": raw()[:-1] + b',"type":"2"}',
+    "single quotes": b"{'type':1}",
+    "a comment": b'{"type":1/**/}',
+}
+
+
+@pytest.mark.parametrize("body", MEANINGLESS.values(), ids=MEANINGLESS)
+async def test_signed_but_meaningless_is_400(body: bytes) -> None:
+    """The answer says what was expected, in JSON, and repeats nothing of what came."""
+    bench = Bench()
+    reply = await bench.post(body)
+    assert reply.status == 400 and reply.label == "malformed"
+    told = json.loads(reply.body)
+    assert list(told) == ["error"] and told["error"].startswith("not an interaction: ") and len(told["error"]) < 120
+    assert bench.store.jobs == {} and bench.notified == 0
+
+
+async def test_of_two_fields_of_one_name_the_last_counts() -> None:
+    """As for the worker, which reads the same bytes again: the user it finds is the one that was recorded."""
+    bench = Bench()
+    body = raw()[:-1] + b',"member":{"user":{"id":"7"}}}'
+    assert await bench.post(body) == DEFERRED
+    assert [job.user_id for job in bench.store.jobs.values()] == ["7"]
+    assert await bench.post(b'{"type":2,"type":1}') == PONG
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 4000, "-0", "1e-999"])
+async def test_odd_numbers_where_nobody_looks(number: str) -> None:
+    """They do no harm beside what is needed."""
+    bench = Bench()
+    assert await bench.post(raw(version=number, entitlements=f"[{number}]")) == DEFERRED
+
+
+async def test_a_great_payload_is_an_interaction_like_any_other() -> None:
+    """Ten thousand unknown fields and a resolved object of half a mebibyte."""
+    bench = Bench()
+    many: Payload = {f"field{n}": [n] * 3 for n in range(10_000)}
+    many |= copy.deepcopy(ASK)
+    many["data"]["resolved"] = {"users": {str(n): {"bio": "x" * 500} for n in range(1000)}}
+    assert await bench.post(many) == DEFERRED
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+_FIELDS = ["id", "application_id", "type", "token", "member", "user", "data", "locale", "guild_id", "channel_id"]
+
+
+async def outcome(body: bytes) -> None:
+    """Send a signed body: whatever it is, one of the documented answers comes, and a job only with a deferral."""
+    bench = Bench()
+    reply = await bench.post(body)
+    assert reply.status in (200, 400)
+    kind = json.loads(reply.body).get("type")
+    assert (reply.status, kind) in {(400, None), (200, 1), (200, 4), (200, 5), (200, 8)}
+    assert len(bench.store.jobs) == (1 if kind == 5 else 0)
+    if kind == 4:
+        message_of(reply)
+        assert reply.label != "failed"
+
+
+@given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=3))
+@settings(max_examples=300, deadline=None)
+async def test_any_values_in_its_fields(fields: dict[str, Any]) -> None:
+    """Nothing a field holds makes the edge fail."""
+    await outcome(json.dumps(ASK | fields).encode())
+
+
+@given(st.binary(max_size=300) | _JSON.map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=200, deadline=None)
+async def test_any_bytes_at_all(body: bytes) -> None:
+    """Nor does anything else that is signed."""
+    await outcome(body)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+async def test_a_good_body_with_a_byte_changed(data: st.DataObject) -> None:
+    """Cut, changed or doubled anywhere."""
+    body = json.dumps(ASK, ensure_ascii=False).encode()
+    place = data.draw(st.integers(0, len(body) - 1))
+    byte = bytes([data.draw(st.integers(0, 255))])
+    for changed in (body[:place], body[:place] + byte + body[place + 1 :], body[:place] + byte + body[place:]):
+        await outcome(changed)

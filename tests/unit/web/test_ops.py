@@ -1,0 +1,72 @@
+"""What the operator's pages say when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from starlette.responses import Response
+
+from app.errors import StoreUnavailable
+from app.web.ops import OpsPages
+from app.worker.loop import Worker
+from tests.unit.edge.kit import Bench
+
+
+def pages(bench: Bench, *, store: bool = True, worker: bool = True, draining: bool = False) -> OpsPages:
+    """Return the pages of an instance in some state of health."""
+    state = SimpleNamespace(healthy=lambda: {"store": store, "worker": worker}, draining=draining, running=2)
+    return OpsPages(1, bench.overview, bench.limits, bench.metrics, cast(Worker, state))
+
+
+def body(response: Response) -> dict[str, Any]:
+    """Return a response's JSON."""
+    read: dict[str, Any] = json.loads(bytes(response.body))
+    return read
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "word", "store", "worker"),
+    [
+        ({}, 200, "ok", "ok", "ok"),
+        ({"store": False}, 503, "failing", "failing", "ok"),
+        ({"worker": False}, 503, "failing", "ok", "failing"),
+        ({"draining": True}, 503, "draining", "ok", "ok"),
+        ({"draining": True, "store": False}, 503, "draining", "failing", "ok"),
+    ],
+)
+async def test_health_names_what_fails(state: dict[str, bool], status: int, word: str, store: str, worker: str) -> None:
+    """200 only if all is well; else 503, with each part by name; never kept by anybody in between."""
+    response = await pages(Bench(), **state).health()
+    told = body(response)
+    assert response.status_code == status and response.headers["cache-control"] == "no-store"
+    assert (told["status"], told["store"], told["worker"], told["instance"]) == (word, store, worker, 1)
+
+
+async def test_statistics_without_a_store() -> None:
+    """Symptom: `/stats` was a 500 with a traceback while the store could not be read. Cause: nobody caught the error.
+    Rule: 503 and the reason; 200 again when the store is back.
+    """
+    bench = Bench()
+
+    async def fail() -> None:
+        raise StoreUnavailable("reading quartet.db failed: disk I/O error")
+
+    bench.store.before_read = fail
+    response = await pages(bench).stats()
+    assert response.status_code == 503
+    assert body(response) == {"error": "reading quartet.db failed: disk I/O error", "answered_by": 1}
+    bench.store.before_read = None
+    assert (await pages(bench).stats()).status_code == 200
+
+
+async def test_metrics_and_dashboard() -> None:
+    """Prometheus's text with what runs now, and the page with its policy."""
+    exposition = await pages(Bench()).exposition()
+    assert b'quartet_jobs_running{instance_id="1"} 2.0' in bytes(exposition.body)
+    assert str(exposition.media_type).startswith("text/plain")
+    dashboard = await pages(Bench()).dashboard()
+    assert dashboard.headers["content-security-policy"].startswith("default-src 'none'")
+    assert dashboard.headers["content-type"].startswith("text/html")
