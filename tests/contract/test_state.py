@@ -1,0 +1,139 @@
+"""What every cluster, counter and call log promises (app/balancing/state.py), seen by two instances at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.balancing.budget import KeySnapshot, KeyState
+from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
+from app.balancing.state import CallLog, Cluster, Counters, InstanceSnapshot
+from app.errors import StoreUnavailable
+from app.jobs.schema import MIGRATIONS
+from app.jobs.sqlite_engine import SqliteEngine
+
+NOW = 1_800_000_000.0
+TODAY, YESTERDAY = "2027-01-15", "2027-01-14"
+
+
+@pytest.fixture
+async def engines(tmp_path: Path) -> AsyncIterator[tuple[SqliteEngine, SqliteEngine]]:
+    """Two processes' engines on one file."""
+    one, two = (SqliteEngine(tmp_path / "state.db", MIGRATIONS) for _ in range(2))
+    for engine in (one, two):
+        await engine.open()
+    yield one, two
+    for engine in (one, two):
+        await engine.close()
+
+
+@pytest.fixture
+def clusters(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[Cluster, Cluster]:
+    return SqliteCluster(engines[0]), SqliteCluster(engines[1])
+
+
+@pytest.fixture
+def counters(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[Counters, Counters]:
+    return SqliteCounters(engines[0]), SqliteCounters(engines[1])
+
+
+@pytest.fixture
+def logs(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[CallLog, CallLog]:
+    return SqliteCallLog(engines[0]), SqliteCallLog(engines[1])
+
+
+class TestCluster:
+    async def test_a_sign_of_life_is_seen_by_all_as_it_was_given(self, clusters: tuple[Cluster, Cluster]) -> None:
+        """Every field arrives, keys and their budgets included."""
+        key = KeySnapshot(KeyState.COOLING, minute_limit=10, minute_used=3, day_limit=5, day_used=5, rest_s=1.5)
+        given = InstanceSnapshot(
+            3, pid=42, address="10.0.0.3:8000", version="1", started_at=NOW, running=2, slots=10, draining=True,
+            keys={"openai": key, "minimax": KeySnapshot()},
+        )  # fmt: skip
+        await clusters[0].beat(given, now=NOW)
+        (beat,) = await clusters[1].heartbeats()
+        assert (beat.beat_at, beat.snapshot) == (NOW, given)
+
+    async def test_the_last_sign_replaces_the_one_before(self, clusters: tuple[Cluster, Cluster]) -> None:
+        """One entry for each instance, the newest."""
+        for second in range(3):
+            await asyncio.gather(
+                *(clusters[n % 2].beat(InstanceSnapshot(n, running=second), now=NOW + second) for n in (1, 2))
+            )
+        beats = await clusters[0].heartbeats()
+        assert [(b.snapshot.instance, b.snapshot.running, b.beat_at) for b in beats] == [
+            (1, 2, NOW + 2),
+            (2, 2, NOW + 2),
+        ]
+
+    async def test_who_leaves_is_forgotten(self, clusters: tuple[Cluster, Cluster]) -> None:
+        """Only that one; leaving twice, or without having come, is no fault."""
+        await clusters[0].beat(InstanceSnapshot(1), now=NOW)
+        await clusters[1].beat(InstanceSnapshot(2), now=NOW)
+        for instance in (1, 1, 7):
+            await clusters[1].leave(instance)
+        assert [beat.snapshot.instance for beat in await clusters[0].heartbeats()] == [2]
+
+
+class TestCounters:
+    async def test_all_additions_count(self, counters: tuple[Counters, Counters]) -> None:
+        """Of two instances adding at once no addition is lost, and each hears a different new value."""
+        values = await asyncio.gather(*(counters[n % 2].add(TODAY, "calls") for n in range(100)))
+        assert sorted(values) == list(range(1, 101))
+        assert await counters[1].values(TODAY) == {"calls": 100}
+
+    async def test_days_and_names_are_apart(self, counters: tuple[Counters, Counters]) -> None:
+        """What is counted under one day and name changes no other."""
+        await counters[0].add(TODAY, "a", 5)
+        await counters[0].add(TODAY, "b")
+        await counters[1].add(YESTERDAY, "a", 2)
+        assert await counters[1].values(TODAY) == {"a": 5, "b": 1}
+        assert await counters[0].values(YESTERDAY) == {"a": 2}
+        assert await counters[0].values("2020-01-01") == {}
+
+    async def test_old_days_are_forgotten(self, counters: tuple[Counters, Counters]) -> None:
+        """Those before the day named, and no other."""
+        await counters[0].add(TODAY, "a")
+        await counters[0].add(YESTERDAY, "a")
+        await counters[1].forget(before_day=TODAY)
+        assert (await counters[0].values(YESTERDAY), await counters[0].values(TODAY)) == ({}, {"a": 1})
+
+
+class TestCallLog:
+    async def test_calls_are_seen_by_the_next_life(self, logs: tuple[CallLog, CallLog]) -> None:
+        """Starts within the window in order, and the day's count, for that key only."""
+        counts = [await logs[0].record("1:openai", day=TODAY, at=NOW + n) for n in range(5)]
+        await logs[1].record("2:openai", day=TODAY, at=NOW)
+        assert counts == [1, 2, 3, 4, 5]
+        assert await logs[1].since("1:openai", NOW + 2) == [NOW + 3, NOW + 4]
+        assert await logs[1].of_day("1:openai", TODAY) == 5
+        assert await logs[1].of_day("1:openai", YESTERDAY) == 0
+
+    async def test_no_call_is_lost_between_two(self, logs: tuple[CallLog, CallLog]) -> None:
+        """Two lives of one instance recording at once count every call."""
+        counts = await asyncio.gather(*(logs[n % 2].record("1:minimax", day=TODAY, at=NOW) for n in range(60)))
+        assert sorted(counts) == list(range(1, 61))
+
+    async def test_old_starts_are_forgotten_but_not_the_day(self, logs: tuple[CallLog, CallLog]) -> None:
+        """The window's starts go; what was used of the day stays."""
+        for second in range(4):
+            await logs[0].record("1:openai", day=TODAY, at=NOW + second)
+        await logs[1].forget(before=NOW + 2)
+        assert await logs[0].since("1:openai", 0) == [NOW + 2, NOW + 3]
+        assert await logs[0].of_day("1:openai", TODAY) == 4
+
+
+async def test_a_closed_store_says_that_it_can_not_serve(engines: tuple[SqliteEngine, SqliteEngine]) -> None:
+    """`StoreUnavailable`, not an error of the library underneath."""
+    await engines[0].close()
+    for attempt in (
+        SqliteCluster(engines[0]).heartbeats(),
+        SqliteCluster(engines[0]).beat(InstanceSnapshot(1), now=NOW),
+        SqliteCounters(engines[0]).add(TODAY, "a"),
+        SqliteCallLog(engines[0]).since("1:openai", 0),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await attempt
