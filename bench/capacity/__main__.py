@@ -26,10 +26,10 @@ RESULTS = ROOT / "bench" / "results" / "capacity.json"
 def arguments() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(prog="./deploy-multi.sh bench capacity", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer cells, one minute each: about 6 minutes in all")
+    parser.add_argument("--quick", action="store_true", help="fewer cells, one minute measured: about 6 minutes in all")
     parser.add_argument("--cells", help="only these, as patterns: 'quartet/*/chat,one-set/*'")
     parser.add_argument("--list", action="store_true", help="name all cells and end")
-    parser.add_argument("--parallel", type=int, default=4, help="systems at once (default 4)")
+    parser.add_argument("--parallel", type=int, default=6, help="systems at once (default 6)")
     parser.add_argument("--windows", type=int, help="measured minutes for each cell (default 2)")
     parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
     parser.add_argument("--seed", type=int, default=1)
@@ -102,7 +102,7 @@ async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path |
         async with places:
             result = await run_cell(cell, plan, starting, keep, say)
         results[cell] = result
-        say(f"{cell.name}: {result.done} calls  ({len(results)} of {len(cells)} cells)")
+        say(f"{cell.name}: {result.done:.0f} calls  ({len(results)} of {len(cells)} cells)")
 
     results: dict[Cell, Result] = {}
     minutes = plan.load_s * -(-len(cells) // parallel) / 60

@@ -61,9 +61,10 @@ class Cell:
 class Plan:
     """The limits of each key (requests per minute; MiniMax: per day) and the load.
 
-    `demand` is the load as a multiple of what four sets allow. The load runs for `warm_up_s`, then for the measured
-    interval of `windows` minutes. A `rush` is `rush_per_s` chats per second, each taking about `rush_call_s` seconds,
-    on instances of `rush_slots` jobs at once and keys without practical limit.
+    `demand` is the load as a multiple of what four sets allow. The load runs for `warm_up_s`, then for `windows`
+    minutes that are measured and one more, since the measured interval begins at every moment of a minute (see
+    `verdict`). A `rush` is `rush_per_s` chats per second, each taking about `rush_call_s` seconds, on instances of
+    `rush_slots` jobs at once and keys without practical limit.
     """
 
     openai_rpm: int = 60
@@ -78,14 +79,9 @@ class Plan:
     seed: int = 1
 
     @property
-    def measured_s(self) -> float:
-        """Length of the measured interval."""
-        return self.windows * WINDOW_S
-
-    @property
     def load_s(self) -> float:
         """How long interactions are sent."""
-        return self.warm_up_s + self.measured_s
+        return self.warm_up_s + (self.windows + 1) * WINDOW_S
 
     def limits(self, work: Work) -> dict[str, int]:
         """Calls that one key of each provider allows in the measured interval, for the providers this work uses."""

@@ -68,13 +68,17 @@ def table(results: Results) -> Table:
     shown = Table(title="Capacity: what the key sets give", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     shown.add_column("cell", no_wrap=True)
     for name in ("calls", "of", "use", "x one set", "p50 s", "p95 s", "refused", "waiting", "over limit",
-                 "lost", "twice", "cores", "machine"):  # fmt: skip
+                 "lost", "twice", "cpu", "machine"):  # fmt: skip
         shown.add_column(name, justify="right", no_wrap=True)
     for cell, result in results.items():
         shown.add_row(*row(cell, results))
         if cell.work is Work.MIXED:
             for provider in result.allowed:
-                parts = (str(result.calls[provider]), str(result.allowed[provider]), f"{result.use_of(provider):.3f}")
+                parts = (
+                    f"{result.calls[provider]:.0f}",
+                    str(result.allowed[provider]),
+                    f"{result.use_of(provider):.3f}",
+                )
                 shown.add_row(f"  {provider}", *parts, *[""] * 10, style="dim")
     return shown
 
@@ -84,7 +88,7 @@ def row(cell: Cell, results: Results) -> list[str]:
     result, multiple = results[cell], gain(cell, results)
     return [
         cell.name,
-        str(result.done),
+        f"{result.done:.0f}",
         str(sum(result.allowed.values())) if result.allowed else "-",
         f"{result.use:.3f}" if result.use is not None else "-",
         f"{multiple:.2f}" if multiple is not None else "-",
@@ -104,7 +108,7 @@ def as_json(results: Results, plan: Plan, machine: Mapping[str, str]) -> dict[st
     """Return everything of a run as JSON values."""
     return {
         "machine": dict(machine),
-        "plan": {**asdict(plan), "measured_s": plan.measured_s},
+        "plan": {**asdict(plan), "load_s": plan.load_s},
         "cells": [
             {**asdict(result), "use": result.use, "done": result.done, "x_one_set": gain(cell, results)}
             for cell, result in results.items()

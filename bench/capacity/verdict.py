@@ -1,23 +1,26 @@
 """What the ledger says about a cell. Nothing here was told by the system that is measured.
 
-The use of the key sets is  U = C / A  over the interval [t0, t1) of k whole minutes:
+The use of the key sets is  U = C / A  over an interval of k whole minutes:
 
 * C counts the provider calls that cost (chat completion, picture, video task) which the simulator admitted in the
   interval and completed with success; a call on a faulty key can't be one.
 * A is what the limits allow: k x the requests per minute of each key, summed over the keys that work. No schedule can
   have more admitted: the interval is a union of k windows of a minute, each with at most that many. No allowance is
   made for a queue that is still filling or for calls in flight at the edges: a call counts where it starts.
-* A limit per day is one window that holds the whole run, so for MiniMax C counts from the start of the load and A is
-  the day's limit.
+* At saturation keys work in bursts (all of a minute's calls as fast as they come, then none), so C depends on where in
+  a burst the interval begins. C is therefore the mean over all intervals that begin within one minute, [t0, t0 + 60 s):
+  each call counts with the share of these intervals that it lies in. A mean of numbers that are at most A is at most A.
+* A limit per day is one window that holds the whole run, so for MiniMax C counts every call of the load and A is the
+  day's limit.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.capacity.cells import SETS, Cell, Plan
+from bench.capacity.cells import SETS, WINDOW_S, Cell, Plan
 from bench.capacity.stage import DEAD_SET, LIMITED_SET
 from simulator.check import check
 from simulator.ledger import Event
@@ -29,11 +32,16 @@ PER_DAY = "minimax"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When the load began, and the measured interval, on the ledger's clock."""
+    """When the load began, when the first measured interval begins, and when the last ends, on the ledger's clock."""
 
     started: float
     t0: float
     t1: float
+
+    def share(self, t: float) -> float:
+        """Return the share of the measured intervals (of k minutes, beginning in the minute from t0) that hold `t`."""
+        length = self.t1 - self.t0 - WINDOW_S
+        return max(0.0, min(t, self.t0 + WINDOW_S) - max(t - length, self.t0)) / WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,16 @@ class Load:
 class Result:
     """One cell's figures. Times in seconds; `p50_s` and `p95_s` are None if nothing was answered in the interval.
 
-    `calls` and `allowed` are by provider, over the measured interval; `calls_by_set` says who worked. `limited` are
-    calls the simulator had to refuse because of a key's limit, `windows_over` those the checker finds in a window over
-    a limit. `lost` were accepted but neither answered nor still in the job store at the end; `twice` were answered or
-    paid for more than once.
+    `calls` (C) and `allowed` (A) are by provider; `calls_by_set` says who did them. Answer times are of answers,
+    without apologies, that came between t0 and t1. `limited` are calls the simulator had to refuse because of a key's
+    limit, `windows_over` those the checker finds in a window over a limit. `lost` were accepted but neither answered
+    nor still in the job store at the end; `twice` were answered or paid for more than once.
     """
 
     name: str
-    calls: dict[str, int]
+    calls: dict[str, float]
     allowed: dict[str, int]
-    calls_by_set: dict[str, int]
+    calls_by_set: dict[str, float]
     sent: int
     accepted: int
     refused: int
@@ -80,7 +88,7 @@ class Result:
     load: Load = field(default_factory=Load)
 
     @property
-    def done(self) -> int:
+    def done(self) -> float:
         """Calls done, of all providers."""
         return sum(self.calls.values())
 
@@ -99,7 +107,7 @@ def judge(
 ) -> Result:
     """Read a cell's whole ledger. `still_open` are the interactions that wait in the job store at the end."""
     report = check(events)
-    calls = _completed(events, span)
+    calls, by_set = _completed(events, span)
     acks = [event for event in events if event["event"] == "acked"]
     answers = _answers(events)
     measured = sorted(seconds for at, seconds, apology in answers.values() if span.t0 <= at < span.t1 and not apology)
@@ -107,9 +115,9 @@ def judge(
     healthy = SETS - (2 if cell.faults else 0)
     return Result(
         name=cell.name,
-        calls={provider: sum(one == provider for one, _ in calls) for provider in providers},
+        calls={provider: round(calls[provider], 2) for provider in providers},
         allowed={provider: healthy * limit for provider, limit in plan.limits(cell.work).items()},
-        calls_by_set=dict(sorted(Counter(key for _, key in calls).items())),
+        calls_by_set={key: round(by_set[key], 2) for key in sorted(by_set)},
         sent=sum(event["event"] == "sent" for event in events),
         accepted=sum(event.get("type") != MESSAGE for event in acks),
         refused=sum(event.get("type") == REFUSAL for event in acks),
@@ -129,18 +137,20 @@ def judge(
     )
 
 
-def _completed(events: Iterable[Event], span: Span) -> list[tuple[str, str]]:
-    """Provider and key set of each call that counts."""
+def _completed(events: Iterable[Event], span: Span) -> tuple[dict[str, float], dict[str, float]]:
+    """Return C by provider and by key set."""
     begun: dict[int, float] = {}
-    found = []
+    calls: dict[str, float] = defaultdict(float)
+    by_set: dict[str, float] = defaultdict(float)
     for event in events:
         if event["event"] == "provider_call" and event.get("costly") and event.get("admitted"):
             begun[event["n"]] = event["t"]
         elif event["event"] == "provider_done" and event["call"] in begun and _succeeded(event):
-            since = span.started if event["provider"] == PER_DAY else span.t0
-            if since <= begun[event["call"]] < span.t1:
-                found.append((event["provider"], event["key"]))
-    return found
+            t = begun[event["call"]]
+            counted = float(span.started <= t < span.t1) if event["provider"] == PER_DAY else span.share(t)
+            calls[event["provider"]] += counted
+            by_set[event["key"]] += counted
+    return calls, by_set
 
 
 def _succeeded(event: Event) -> bool:
