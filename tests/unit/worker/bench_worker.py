@@ -66,14 +66,20 @@ async def unused(context: JobContext) -> Answer:
 class Bench:
     """`commands[kind]` is what a job of that kind runs."""
 
-    def __init__(self, *, owner: int = 1, instances: int = 2, clock: FakeClock | None = None) -> None:
+    def __init__(
+        self, *, owner: int = 1, instances: int = 2, clock: FakeClock | None = None, services: Services | None = None
+    ) -> None:
         self.clock = clock or FakeClock()
         self.store = MemoryStore()
         self.counters = MemoryCounters()
         self.cluster = MemoryCluster()
         self.discord = Notebook()
-        self.keys = KeySet(
-            ManagedKey(name, owner, self.clock, MemoryCalls(), Allowance()) for name in (OPENAI, STABILITY, MINIMAX)
+        self.keys = (
+            services.keys
+            if services
+            else KeySet(
+                ManagedKey(name, owner, self.clock, MemoryCalls(), Allowance()) for name in (OPENAI, STABILITY, MINIMAX)
+            )
         )
         self.overview = Overview(
             self.store, self.cluster, self.counters, self.clock, instance_count=instances, describe=self.describe
@@ -87,7 +93,7 @@ class Bench:
         self.delivery = Delivery(cast(FollowUpClient, self.discord))
         self.runner = Runner(
             instance=owner, store=self.store, leases=self.leases, commands=self.commands,
-            services=cast(Services, None), delivery=self.delivery, overview=self.overview, clock=self.clock,
+            services=cast(Services, services), delivery=self.delivery, overview=self.overview, clock=self.clock,
             metrics=self.metrics,
         )  # fmt: skip
         self.exhausted: set[str] = set()
