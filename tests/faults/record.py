@@ -51,20 +51,21 @@ class Record:
     figures: dict[str, Any] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
+    complete: bool = False
     starved: float = 0.0
     """The share of the time in which some process of the machine wanted a processor and had none."""
 
     @property
     def ok(self) -> bool:
-        """Whether all held, and something was checked at all."""
-        return bool(self.checks) and all(check.ok for check in self.checks)
+        """Whether the test came to its end and all held."""
+        return self.complete and bool(self.checks) and all(check.ok for check in self.checks)
 
     def check(self, name: str, ok: bool, detail: object = "") -> None:
         """Note whether something held."""
         self.checks.append(Check(name, bool(ok), str(detail)))
 
     def timed(self, name: str, ok: bool, detail: object = "") -> None:
-        """Note whether something happened in time; says nothing about the system where the machine was starved."""
+        """Note whether something that hangs on time held: where the machine was starved, that says nothing of us."""
         if not ok and self.starved > STARVED:
             self.not_run.append(f"{name}: not judged, for want of processor time ({self.starved:.0%}): {detail}")
         else:
@@ -110,6 +111,7 @@ class Record:
 
     def require(self) -> None:
         """Fail, naming everything that did not hold."""
+        self.complete = True
         failed = [f"{check.name}: {check.detail}" for check in self.checks if not check.ok]
         assert not failed, f"fault {self.number}, seed {self.seed}:\n  " + "\n  ".join(failed)
         assert self.checks, "nothing was checked"

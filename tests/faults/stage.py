@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -148,6 +149,20 @@ class Stage:
     async def ops(self, *arguments: str, timeout: float = 180.0) -> subprocess.CompletedProcess[bytes]:
         """Run a command of the operator's tool on this system."""
         return await asyncio.to_thread(_ops, self.tree, self.env_file, arguments, timeout)
+
+    def jobs(self) -> list[tuple[str, str, int, str]]:
+        """Every job in the store: id, state, attempts, outcome. Only for what no ledger can show."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT id, state, attempts, outcome FROM jobs ORDER BY seq").fetchall()
+
+    def memory_mib(self, number: int) -> float:
+        """The resident memory of an instance."""
+        pages = int(Path(f"/proc/{self.pid(number)}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def descriptors(self, number: int) -> int:
+        """How many files and sockets an instance holds open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid(number)}/fd").iterdir())
 
     def pages(self) -> dict[str, bytes]:
         """Every page an operator or a scraper sees, of every instance."""
