@@ -17,6 +17,7 @@ from ops import docker, native
 from ops.checks import OperatorSettings, check
 from ops.envfile import ROOT, EnvFile, read_env_file
 from ops.failures import Exit, OpsError
+from ops.faults import faults
 from ops.logtail import show_logs
 from ops.shutdown import stop as stop_native
 from ops.status import Status, read_status, table_of
@@ -290,6 +291,9 @@ def bench(context: typer.Context) -> None:
     from ops.benchmarks import dispatch
 
     raise typer.Exit(dispatch(context.args, out))
+
+
+app.command()(faults)
 
 
 @app.command(hidden=True)
