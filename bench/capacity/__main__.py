@@ -13,11 +13,12 @@ from rich.console import Console
 
 from bench.capacity import chart
 from bench.capacity.cells import Cell, Plan, all_cells, choose, quick_cells
-from bench.capacity.report import Results, as_json, summary, table, targets
+from bench.capacity.report import Results, as_json, markdown, summary, table, targets
 from bench.capacity.run import run_cell
 from bench.capacity.verdict import Result
 from bench.machine import description, line
 from bench.processes import ROOT
+from ops.failures import OpsError
 
 TABLE_WIDTH = 150
 RESULTS = ROOT / "bench" / "results" / "capacity.json"
@@ -35,6 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help=f"where to write the figures (a full run: {RESULTS.name})")
     parser.add_argument("--chart", type=Path, metavar="JSON", help="only draw the chart of an earlier run, beside it")
+    parser.add_argument("--markdown", type=Path, metavar="JSON", help="only print an earlier run's table as Markdown")
     parser.add_argument("--keep", type=Path, help="leave each cell's ledger and logs in this directory")
     return parser
 
@@ -45,6 +47,9 @@ def main() -> int:
     if options.chart:
         chart_beside(options.chart, console)
         return 0
+    if options.markdown:
+        print(markdown(json.loads(options.markdown.read_text())))
+        return 0
     try:
         cells = choose(options.cells.split(","), all_cells()) if options.cells else None
     except ValueError as error:
@@ -54,21 +59,27 @@ def main() -> int:
     if options.list:
         console.print("\n".join(cell.name for cell in cells), markup=False)
         return 0
-    windows = options.windows or (1 if options.quick else 2)
-    plan = Plan(openai_rpm=options.rpm, windows=windows, seed=options.seed)
+    plan = Plan(openai_rpm=options.rpm, windows=options.windows or (1 if options.quick else 2), seed=options.seed)
+    where = options.json or (RESULTS if not options.cells and not options.quick else None)
+    return measure(cells, plan, options.parallel, options.keep, where, console)
+
+
+def measure(
+    cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path | None, where: Path | None, console: Console
+) -> int:
+    """Run the cells, show and with `where` write what came out; 0 if all of it is as it should be."""
     machine = description()
-    results = asyncio.run(run_all(cells, plan, options.parallel, options.keep, console))
+    results = asyncio.run(run_all(cells, plan, parallel, keep, console))
+    judged = targets(results)
     console.print(table(results))
     console.print(line(machine), markup=False, style="dim")
-    judged = targets(results)
     console.print(summary(judged))
-    where = options.json or (RESULTS if not options.cells and not options.quick else None)
     if where is not None:
         where.parent.mkdir(parents=True, exist_ok=True)
         where.write_text(json.dumps(as_json(results, plan, machine), indent=1, ensure_ascii=False) + "\n")
         console.print(f"Figures: {where}", markup=False)
         chart_beside(where, console)
-    return 0 if all(target.reached for target in judged) else 1
+    return 0 if len(results) == len(cells) and all(target.reached for target in judged) else 1
 
 
 def chart_beside(figures: Path, console: Console) -> None:
@@ -92,7 +103,7 @@ def wide_console() -> Console:
 
 
 async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path | None, console: Console) -> Results:
-    """Run the cells, `parallel` at a time, and return them in the order given."""
+    """Run the cells, `parallel` at a time, and return them in the order given, without those that did not start."""
     starting, places = asyncio.Lock(), asyncio.Semaphore(parallel)
 
     def say(text: str) -> None:
@@ -100,17 +111,21 @@ async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path |
 
     async def one(cell: Cell) -> None:
         async with places:
-            result = await run_cell(cell, plan, starting, keep, say)
+            try:
+                result = await run_cell(cell, plan, starting, keep, say)
+            except OpsError as error:  # the other cells' figures are still worth having
+                console.print(f"{cell.name}: {error}", style="red", markup=False)
+                return
         results[cell] = result
         say(f"{cell.name}: {result.done:.0f} calls  ({len(results)} of {len(cells)} cells)")
 
     results: dict[Cell, Result] = {}
-    minutes = plan.load_s * -(-len(cells) // parallel) / 60
-    say(f"{len(cells)} cells of {plan.load_s:.0f} s, {parallel} at a time: about {minutes * 1.1:.0f} minutes")
+    minutes = plan.saturated_s * -(-len(cells) // parallel) / 60
+    say(f"{len(cells)} cells of {plan.saturated_s:.0f} s, {parallel} at a time: about {minutes * 1.1:.0f} minutes")
     async with asyncio.TaskGroup() as group:
         for cell in cells:
             group.create_task(one(cell))
-    return {cell: results[cell] for cell in cells}
+    return {cell: results[cell] for cell in cells if cell in results}
 
 
 if __name__ == "__main__":

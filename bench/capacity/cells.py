@@ -63,8 +63,8 @@ class Plan:
 
     `demand` is the load as a multiple of what four sets allow. The load runs for `warm_up_s`, then for `windows`
     minutes that are measured and one more, since the measured interval begins at every moment of a minute (see
-    `verdict`). A `rush` is `rush_per_s` chats per second, each taking about `rush_call_s` seconds, on instances of
-    `rush_slots` jobs at once and keys without practical limit.
+    `verdict`). A `rush` is `rush_per_s` chats per second for `rush_s` seconds, each taking about `rush_call_s`, on
+    instances of `rush_slots` jobs at once and keys without practical limit; then `rush_tail_s` to answer what waits.
     """
 
     openai_rpm: int = 60
@@ -74,14 +74,24 @@ class Plan:
     warm_up_s: float = 20.0
     windows: int = 2
     rush_per_s: float = 2.0
+    rush_s: float = 90.0
+    rush_tail_s: float = 30.0
     rush_call_s: float = 2.5
     rush_slots: int = 5
     seed: int = 1
 
     @property
-    def load_s(self) -> float:
-        """How long interactions are sent."""
+    def saturated_s(self) -> float:
+        """How long interactions are sent where keys are at their limits."""
         return self.warm_up_s + (self.windows + 1) * WINDOW_S
+
+    def load_s(self, work: Work) -> float:
+        """How long interactions are sent."""
+        return self.rush_s if work is Work.RUSH else self.saturated_s
+
+    def run_s(self, work: Work) -> float:
+        """How long a cell is watched."""
+        return self.rush_s + self.rush_tail_s if work is Work.RUSH else self.saturated_s
 
     def limits(self, work: Work) -> dict[str, int]:
         """Calls that one key of each provider allows in the measured interval, for the providers this work uses."""
@@ -100,12 +110,10 @@ class Plan:
         chat = {"chat": full * self.openai_rpm / WINDOW_S}
         if work is Work.CHAT:
             return chat
-        return {
-            **chat,
-            "image": full * self.stability_rpm / WINDOW_S,
-            # A day's limit is no rate: all of it is asked for within the load.
-            "video": full * self.minimax_rpd / self.load_s,
-        }
+        # A day's limit is no rate: all of it is asked for within the load.
+        video = full * self.minimax_rpd / self.saturated_s
+        # MiniMax makes pictures too, once Stability's keys are spent.
+        return {**chat, "image": full * self.stability_rpm / WINDOW_S + video, "video": video}
 
 
 def all_cells() -> list[Cell]:

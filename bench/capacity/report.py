@@ -108,7 +108,7 @@ def as_json(results: Results, plan: Plan, machine: Mapping[str, str]) -> dict[st
     """Return everything of a run as JSON values."""
     return {
         "machine": dict(machine),
-        "plan": {**asdict(plan), "load_s": plan.load_s},
+        "plan": {**asdict(plan), "load_s": plan.saturated_s},
         "cells": [
             {**asdict(result), "use": result.use, "done": result.done, "x_one_set": gain(cell, results)}
             for cell, result in results.items()
@@ -126,3 +126,18 @@ def summary(judged: Sequence[Target]) -> Table:
         verdict = "[green]reached[/]" if target.reached else "[red]missed[/]"
         shown.add_row(target.what, target.wanted, target.got, verdict)
     return shown
+
+
+def markdown(run: Mapping[str, Any]) -> str:
+    """Return a run's JSON as a Markdown table, for the documentation."""
+    names = ("cell", "calls", "of", "use", "× one set", "p50 / p95 s", "over a limit", "lost / twice")
+    lines = [f"| {' | '.join(names)} |", f"|---|{'--:|' * (len(names) - 1)}"]
+    for cell in run["cells"]:
+        use = f"{cell['use']:.3f}" if cell["use"] is not None else "–"
+        multiple = f"{cell['x_one_set']:.2f}" if cell["x_one_set"] is not None else "–"
+        times = " / ".join("–" if cell[name] is None else f"{cell[name]:.1f}" for name in ("p50_s", "p95_s"))
+        allowed = sum(cell["allowed"].values()) or "–"
+        over, wrong = cell["limited"] + cell["windows_over"], f"{len(cell['lost'])} / {len(cell['twice'])}"
+        figures = (f"`{cell['name']}`", f"{cell['done']:.0f}", allowed, use, multiple, times, over, wrong)
+        lines.append(f"| {' | '.join(map(str, figures))} |")
+    return "\n".join(lines)

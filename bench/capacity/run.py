@@ -103,7 +103,7 @@ async def _load(cell: Cell, plan: Plan, stage: Stage, system: System) -> tuple[S
         for fault in faults_of(cell, plan):
             await control.fault(**fault)
         started = time.monotonic() + HEAD_START_S
-        span = Span(started, started + plan.warm_up_s, started + plan.load_s)
+        span = Span(started, started + plan.warm_up_s, started + plan.run_s(cell.work))
         sending = asyncio.create_task(_send_all(control, stage.target, planned, started))
         await _sleep_until(span.t0)
         before = Usage.of(processes_of(paths))

@@ -61,7 +61,8 @@ def arrivals(cell: Cell, plan: Plan) -> list[Arrival]:
     """Return the open-loop load of a cell: a Poisson process for each kind, at the plan's rates."""
     rng = random.Random(f"{plan.seed} {cell.users} {cell.work}")
     people = population(cell.users, plan.demand, plan.seed)
-    times = [(at, kind) for kind, rate in plan.rates(cell.work).items() for at in _poisson(rng, rate, plan.load_s)]
+    seconds = plan.load_s(cell.work)
+    times = [(at, kind) for kind, rate in plan.rates(cell.work).items() for at in _poisson(rng, rate, seconds)]
     times.sort()
     askers = rng.choices(people.ids, people.weights, k=len(times))
     return [

@@ -143,7 +143,7 @@ def test_waiting_is_not_lost_and_lost_is_not_waiting() -> None:
 
 
 def test_answered_or_paid_for_twice_is_found() -> None:
-    """A second final message and a prompt that was worked on twice with success both show; a retry after 429 is none."""
+    """A second final message and a prompt that was worked on twice both show; a retry after a 429 is none."""
     book = Book()
     book.interaction("1", 100.0, 101.0)
     book.add(102.0, "webhook", interaction="1", status=200, message="m1b", visible="another", final=True, age_s=2.0)
