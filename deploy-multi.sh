@@ -12,7 +12,7 @@ die() { say "deploy-multi.sh: $*"; exit 1; }
 
 # What is installed depends on the command: the tests need the dev group, the benchmarks theirs.
 case "${1-}" in
-  test) level=test groups=(--group dev) ;;
+  test | faults) level=test groups=(--group dev) ;;
   bench) level=bench groups=(--no-dev --group bench) ;;
   *) level=run groups=(--no-dev) ;;
 esac
