@@ -60,6 +60,8 @@ class MemoryStore:
         return job_id in self.jobs
 
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
+        if self.before_read is not None:
+            await self.before_read()
         return self.repeatable_jobs.get((job_id, user_id))
 
     async def withdraw(self, job_id: str) -> bool:
