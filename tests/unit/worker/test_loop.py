@@ -10,7 +10,7 @@ import pytest
 
 from app.commands.base import Answer, JobContext
 from app.discord.replies import Message
-from app.jobs.job import JobState
+from app.jobs.job import Job, JobState, LeaseRequest
 from app.worker.loop import HEALTHY_WITHIN_S, POLL_S, Worker
 from tests.kit.waiting import wait_turns_until
 from tests.unit.worker.bench_worker import Bench, answering
@@ -195,7 +195,16 @@ async def test_a_job_leased_while_the_drain_begins_is_not_forgotten(bench: Bench
     working = Working(bench)
     await working.put("1")
     stopping: list[asyncio.Task[None]] = []
-    bench.store.before["lease"] = lambda: stopping.append(asyncio.create_task(working.worker.stop(0.01)))
+    lease = bench.store.lease
+
+    async def slow(request: LeaseRequest) -> list[Job]:
+        stopping.append(asyncio.create_task(working.worker.stop(0.01)))
+        jobs = await lease(request)
+        for _ in range(50):
+            await asyncio.sleep(0)  # on disk, but not told yet
+        return jobs
+
+    bench.store.lease = slow  # type: ignore[method-assign]
     await working.worker.start()
     await wait_turns_until(lambda: bool(stopping), "the drain began within the lease")
     await stopping[0]
