@@ -34,6 +34,12 @@ def test_the_ratio_is_taken_pair_by_pair() -> None:
     assert report.ratio(rounds, "hikari") == report.Spread(2.0, 0.1, 2.0)
 
 
+def test_the_processor_time_is_compared_the_other_way_round() -> None:
+    """Who needs half the time for an ack is twice as good."""
+    rounds = [_round(1000, 500, cpu_us=50.0), _round(1000, 500, cpu_us=200.0), _round(1000, 500)]
+    assert report.cpu_ratio(rounds, "hikari") == report.Spread(1.0, 0.5, 2.0)
+
+
 def test_sound_rounds_have_no_fault_and_say_what_was_checked() -> None:
     """The last line tells how many acks were found on disk."""
     rounds = [_round(1000, 500)] * 2
