@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ ANSWER_MARGIN_S = 15.0
 
 RECORD_WITHIN_S = 2.2
 """Discord waits 3 s for the answer; the rest is for the way there and back."""
+
+PUT_AGAIN_AFTER_S = 0.1
+PUT_AGAIN_FOR_S = 0.5
+"""A full disk stays full: who is refused should hear so within a second."""
 
 WITHDRAW_EVERY_S = 1.0
 WITHDRAW_FOR_S = 60.0
@@ -122,12 +127,13 @@ class Intake:
             received_at=received_at,
             expires_at=received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S,
             payload=body,
+            put_by=secrets.token_hex(8),
             repeats=repeats,
         )
         try:
             refusal = await self._record(job)
         except Exception:  # the edge will apologise, and nobody knows how far this came
-            self._withdraw_later(job.id)
+            self._withdraw_later(job)
             self._cooldowns.undo(user, kind, job.id)
             raise
         if refusal is not None:
@@ -138,14 +144,25 @@ class Intake:
         limits = self._limits(job)
         try:
             async with asyncio.timeout(RECORD_WITHIN_S):
-                result = await self._store.put(job, limits)
+                result = await self._put(job, limits)
         except (StoreUnavailable, TimeoutError) as error:
             log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")
-            self._withdraw_later(job.id)
+            self._withdraw_later(job)
             return Refusal("store_unavailable", StoreUnavailable.sentence)
         if result is PutResult.ACCEPTED:
             self._notify()
         return self._refusal(result, job)
+
+    async def _put(self, job: NewJob, limits: PutLimits) -> PutResult:
+        """Put, and again for a moment if the store fails: it may have been recorded although we heard only an error."""
+        give_up = self._clock.monotonic() + PUT_AGAIN_FOR_S
+        while True:
+            try:
+                return await self._store.put(job, limits)
+            except StoreUnavailable:
+                if self._clock.monotonic() >= give_up:
+                    raise
+            await self._clock.sleep(PUT_AGAIN_AFTER_S)
 
     def _limits(self, job: NewJob) -> PutLimits:
         rules = self._rules
@@ -173,17 +190,17 @@ class Intake:
             task.cancel()
         await asyncio.gather(*self._withdrawals, return_exceptions=True)
 
-    def _withdraw_later(self, job_id: str) -> None:
-        task = asyncio.create_task(self._withdraw(job_id), name="withdraw")
+    def _withdraw_later(self, job: NewJob) -> None:
+        task = asyncio.create_task(self._withdraw(job), name="withdraw")
         self._withdrawals.add(task)
         task.add_done_callback(self._withdrawals.discard)
 
-    async def _withdraw(self, job_id: str) -> None:
+    async def _withdraw(self, job: NewJob) -> None:
         give_up = self._clock.monotonic() + WITHDRAW_FOR_S
         while self._clock.monotonic() < give_up:
             try:
-                if not await self._store.withdraw(job_id):
-                    log.warning("a refused interaction was recorded and is being answered", interaction=job_id)
+                if not await self._store.withdraw(job):
+                    log.warning("a refused interaction was recorded and is being answered", interaction=job.id)
             except StoreUnavailable:
                 await self._clock.sleep(WITHDRAW_EVERY_S)
             else:

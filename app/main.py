@@ -219,6 +219,7 @@ class Instance:
             running=self.worker.running,
             slots=settings.max_concurrent_jobs,
             draining=self.worker.draining,
+            ready=self._ready(),
             boot_id=self._boot_id,
             clock_offset=getattr(self.clock, "offset", 0.0),
             keys=self.keys.snapshots(),

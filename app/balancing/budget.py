@@ -7,18 +7,19 @@ overrun a window; and the owner records it in the store before it is made, so a 
 `per_day` counts days that begin at `day_starts_at` seconds after midnight UTC. `max_in_flight` bounds calls at once.
 
 A key the provider told to rest (429) *cools*: until the moment it named, never shortened by a later, shorter word.
-Where it names none the rest doubles from 20 s to 5 min until a call succeeds. A key that was rejected (401, 403) is
-*dead*, one without credit *spent*: both rest long. After any rest one call probes, and only when it succeeds do the
-others follow; a little jitter keeps the keys from probing together.
+Where it names none, or too little again and again, the rest doubles until a call succeeds. A key that was rejected
+(401, 403) is *dead*, one without credit *spent*: both rest long. After any rest one call probes, and only when it
+succeeds do the others follow; a little jitter keeps the keys from probing together.
 
 What a provider says of its own window (`x-ratelimit-*`) narrows ours: somebody else may be using the same account.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,9 +28,11 @@ from app.clock import Clock
 from app.providers.base import RateHints
 
 WINDOW_S = 60.0
-WINDOW_MARGIN_S = 0.75
+WINDOW_MARGIN_S = 0.5
 COOL_DEFAULT_S = 20.0
 COOL_LONGEST_S = 300.0
+COOL_AGAIN_S = 1.0
+COOL_AGAIN_LONGEST_S = 60.0
 COOL_LEAST_S = 0.25
 """Resting for 0 s would have a job handed back and called again in a circle."""
 
@@ -101,13 +104,14 @@ class KeyBudget:
         self._clock = clock
         self._allowance = allowance
         self._random = random
-        self._started: deque[float] = deque()
+        self._started: OrderedDict[int, float] = OrderedDict()
+        self._tickets = itertools.count()
         self._day = ""
         self._used_today = 0
         self._state = KeyState.READY
         self._rest_until = 0.0
         self._probing = False
-        self._unnamed_rests = 0
+        self._rests = 0
         self._said_left: tuple[int, float] = (PLENTY, 0.0)
         self.in_flight = 0
 
@@ -124,7 +128,8 @@ class KeyBudget:
         _ = self.day
         self._used_today = max(self._used_today, used_today)
         now = self._clock.monotonic()
-        self._started = deque(sorted([*self._started, *(now - max(0.0, age) for age in ages_s)]))
+        before = sorted(now - max(0.0, age) for age in ages_s)
+        self._started = OrderedDict([*((next(self._tickets), at) for at in before), *self._started.items()])
 
     def wait_s(self) -> float:
         """Return how many seconds must pass before a call may start; 0 if it may now."""
@@ -136,7 +141,8 @@ class KeyBudget:
         if allowed.max_in_flight and self.in_flight >= allowed.max_in_flight:
             wait = max(wait, COOL_LEAST_S)
         if allowed.per_minute and len(self._started) >= allowed.per_minute:
-            wait = max(wait, self._started[-allowed.per_minute] + WINDOW_S + WINDOW_MARGIN_S - now)
+            frees = next(itertools.islice(self._started.values(), len(self._started) - allowed.per_minute, None))
+            wait = max(wait, frees + WINDOW_S + WINDOW_MARGIN_S - now)
         if self._said_left[0] <= 0:
             wait = max(wait, self._said_left[1] - now)
         _ = self.day
@@ -159,15 +165,22 @@ class KeyBudget:
                 room = min(room, limit - used)
         return room
 
-    def reserve(self) -> bool:
-        """Count a call that starts now; False, and nothing counted, if none may."""
+    def reserve(self) -> int | None:
+        """Count a call that starts now and return its ticket; None, and nothing counted, if none may."""
         if self.wait_s() > 0:
-            return False
-        self._started.append(self._clock.monotonic())
+            return None
+        ticket = next(self._tickets)
+        self._started[ticket] = self._clock.monotonic()
         self._used_today += 1
         self._said_left = (self._said_left[0] - 1, self._said_left[1])
         self.in_flight += 1
-        return True
+        return ticket
+
+    def sent(self, ticket: int) -> None:
+        """The call goes out only now: a provider counts it when it arrives, so its window begins here."""
+        if ticket in self._started:
+            self._started[ticket] = self._clock.monotonic()
+            self._started.move_to_end(ticket)
 
     def done(self) -> None:
         """A reserved call has ended, however."""
@@ -176,13 +189,19 @@ class KeyBudget:
     def succeeded(self) -> None:
         """The provider took the key: it is neither dead nor spent, and needs no probe."""
         if self._clock.monotonic() >= self._rest_until:
-            self._state, self._probing, self._unnamed_rests = KeyState.READY, False, 0
+            self._state, self._probing, self._rests = KeyState.READY, False, 0
 
     def cool(self, seconds: float | None) -> None:
-        """Rest for what the provider said, or for our own growing guess; a longer rest under way stays."""
+        """Rest for what the provider said, or for our own guess; a longer rest under way stays.
+
+        Told to rest again right after a rest that was kept, we rest longer each time: what was said did not help.
+        """
+        grown = 2 ** min(self._rests, 10)
+        self._rests += self._clock.monotonic() >= self._rest_until
         if seconds is None:
-            seconds = min(COOL_DEFAULT_S * 2**self._unnamed_rests, COOL_LONGEST_S)
-            self._unnamed_rests += self._clock.monotonic() >= self._rest_until
+            seconds = min(COOL_DEFAULT_S * grown, COOL_LONGEST_S)
+        elif grown > 1:
+            seconds = max(seconds, min(COOL_AGAIN_S * grown, COOL_AGAIN_LONGEST_S))
         self._rest(KeyState.COOLING, max(COOL_LEAST_S, seconds))
 
     def spend(self) -> None:
@@ -224,7 +243,7 @@ class KeyBudget:
     def _forget_old(self) -> None:
         now = self._clock.monotonic()
         horizon = now - WINDOW_S - WINDOW_MARGIN_S
-        while self._started and self._started[0] <= horizon:
-            self._started.popleft()
+        while self._started and next(iter(self._started.values())) <= horizon:
+            self._started.popitem(last=False)
         if self._said_left[1] <= now:
             self._said_left = (PLENTY, 0.0)

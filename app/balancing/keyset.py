@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
@@ -70,6 +71,10 @@ class ManagedKey:
         """Return how many calls may start now."""
         return self._budget.room()
 
+    def wait_s(self) -> float:
+        """Return in how many seconds a call may start; 0 if it may now."""
+        return self._budget.wait_s()
+
     def snapshot(self) -> KeySnapshot:
         """Return the budget for others to see."""
         return self._budget.snapshot()
@@ -77,7 +82,8 @@ class ManagedKey:
     @asynccontextmanager
     async def use(self) -> AsyncIterator[None]:
         """Reserve one call; raise `NoKeyAvailable` with the seconds to wait if none may start now."""
-        if not self._budget.reserve():
+        ticket = self._budget.reserve()
+        if ticket is None:
             wait = self._budget.wait_s()
             raise NoKeyAvailable(
                 f"{self.provider}: no budget for {wait:.1f} s", provider=self.provider, retry_after=wait
@@ -87,6 +93,7 @@ class ManagedKey:
         try:
             used = await self._calls.record(self._name, day=self._budget.day, at=self._clock.now())
             self._budget.restore(used_today=used)
+            self._budget.sent(ticket)
             yield
             self._budget.succeeded()
         except BaseException as error:
@@ -129,6 +136,10 @@ class KeySet:
     def room(self, providers: Iterable[str]) -> int:
         """Return how many calls to any of these providers may start now."""
         return sum(self._keys[provider].room() for provider in providers)
+
+    def next_free_s(self) -> float:
+        """Return in how many seconds the first key that has to wait now may be used again; infinite if none waits."""
+        return min((wait for key in self._keys.values() if (wait := key.wait_s()) > 0), default=math.inf)
 
     def snapshots(self) -> Mapping[str, KeySnapshot]:
         """Return every key's budget."""

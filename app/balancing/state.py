@@ -19,7 +19,8 @@ DEAD_AFTER_S = 2.5
 class InstanceSnapshot:
     """What an instance says of itself each second. `slots` is how many jobs it runs at once at the most.
 
-    `clock_offset` is between its steady and its monotonic clock, for others of the same `boot_id` to adopt.
+    It is `ready` once it has loaded all that its jobs need. `clock_offset` is between its steady and its monotonic
+    clock, for others of the same `boot_id` to adopt.
     """
 
     instance: int
@@ -30,6 +31,7 @@ class InstanceSnapshot:
     running: int = 0
     slots: int = 0
     draining: bool = False
+    ready: bool = True
     boot_id: str = ""
     clock_offset: float = 0.0
     keys: Mapping[str, KeySnapshot] = field(default_factory=dict)

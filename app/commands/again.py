@@ -1,8 +1,8 @@
 """The 🔁 button under an answer that did not come about: the same command once more, with one press.
 
 The button carries nothing but the job's id (`custom_id`, at most 100 characters), so any instance can serve it; what
-was asked is kept in the store with the job that ended repeatable. A press is an interaction of its own, with its own token
-and its own answer: its body with the original command's `data` becomes the new job's payload.
+was asked is kept in the store with the job that ended repeatable. A press is an interaction of its own, with its own
+token and its own answer: its body with the original command's `data` becomes the new job's payload.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ recorded, deferred and run by the worker, on whichever instance holds the lease.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,7 +96,10 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """One job under lease. `checkpoint` records facts durably; `pin` ties the job to this instance's keys."""
+    """One job under lease. `checkpoint` records facts durably; with `True` it ties the job to this instance's keys.
+
+    `begun` hears of the first call: until then the job still needs room in its key's budget.
+    """
 
     job: Job
     interaction: Interaction
@@ -105,11 +109,17 @@ class JobContext:
     checkpoint: Callable[[Mapping[str, Any], bool], Awaitable[None]]
     clock: Clock
     deadline: float
+    begun: Callable[[], None]
 
     @property
     def locale(self) -> Locale:
         """The user's language."""
         return self.interaction.locale
+
+    def use(self, provider: str) -> AbstractAsyncContextManager[None]:
+        """Reserve one call to a provider, see `ManagedKey.use`."""
+        self.begun()
+        return self.services.keys[provider].use()
 
     def seconds_left(self) -> float:
         """Seconds until the answer has to be ready."""

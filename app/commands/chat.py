@@ -55,7 +55,7 @@ async def _ask(context: JobContext) -> str:
     )
     pieces: list[str] = []
     length, finish = 0, None
-    async with services.keys[OPENAI].use():
+    async with context.use(OPENAI):
         timeout = min(services.chat_timeout_s, context.seconds_left())
         async with aclosing(services.chat.stream(request, timeout_s=timeout)) as chunks:
             async for chunk in chunks:

@@ -97,7 +97,7 @@ async def _first_that_can(context: JobContext, request: ImageRequest) -> Generat
 
 
 async def _draw(context: JobContext, provider: ImageProvider, request: ImageRequest) -> GeneratedImage:
-    async with context.services.keys[provider.name].use():
+    async with context.use(provider.name):
         timeout = min(context.services.image_timeout_s, context.seconds_left())
         return await provider.generate(request, timeout_s=timeout)
 

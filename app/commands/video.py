@@ -100,7 +100,7 @@ async def _create(context: JobContext) -> str:
     context.progress.show(_SUBMITTING)
     services = context.services
     request = VideoRequest(context.interaction.options["설명"])
-    async with services.keys[MINIMAX].use():
+    async with context.use(MINIMAX):
         await context.checkpoint({"step": "submitting"}, False)
         try:
             task_id = await services.video.create(request, timeout_s=CREATE_TIMEOUT_S)

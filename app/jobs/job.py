@@ -43,7 +43,8 @@ class ServedBecause(StrEnum):
 class NewJob:
     """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body.
 
-    After `expires_at` nothing is sent any more. `repeats` names a finished job that this one does again.
+    After `expires_at` nothing is sent any more. `put_by` names the request that brings it, for `JobStore.withdraw`.
+    `repeats` names a finished job that this one does again.
     """
 
     id: str
@@ -53,6 +54,7 @@ class NewJob:
     received_at: float
     expires_at: float
     payload: bytes
+    put_by: str = ""
     repeats: str = ""
 
 

@@ -14,8 +14,8 @@ from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, Repeata
 
 WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
 
-_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload"
-_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?)"
+_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by"
+_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?)"
 _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
@@ -53,10 +53,11 @@ class SqliteJobStore:
         row = await self._engine.read(lambda connection: connection.execute(select, (job_id, user_id)).fetchone())
         return RepeatableJob(*row) if row else None
 
-    async def withdraw(self, job_id: str) -> bool:
+    async def withdraw(self, job: NewJob) -> bool:
         def write(connection: sqlite3.Connection) -> bool:
-            connection.execute("DELETE FROM jobs WHERE id=? AND state=? AND fence=0", (job_id, WAITING))
-            return connection.execute("SELECT 1 FROM jobs WHERE id=?", (job_id,)).fetchone() is None
+            mine = (job.id, job.put_by)
+            connection.execute(f"DELETE FROM jobs WHERE id=? AND put_by=? AND state='{WAITING}' AND fence=0", mine)
+            return connection.execute("SELECT 1 FROM jobs WHERE id=? AND put_by=?", mine).fetchone() is None
 
         return await self._engine.write(write)
 
@@ -106,9 +107,13 @@ class SqliteJobStore:
     async def keep(self, job: Job, result: bytes) -> None:
         await self._change(job, "result=?, pinned=NULL", (result,))
 
-    async def release(self, job: Job, *, counted: bool) -> None:
+    async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
         attempts = "" if counted else ", attempts=attempts-1"
-        await self._change(job, f"state='{WAITING}', owner=NULL, lease_until=NULL{attempts}", ())
+        await self._change(
+            job,
+            f"state='{WAITING}', avoid=owner, avoid_until=?, owner=NULL, lease_until=NULL{attempts}",
+            (avoid_until,),
+        )
 
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
@@ -174,6 +179,11 @@ def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, P
             known.add(job.id)
             fresh.append(job)
         results.append(result)
+    copies = [job.id for (job, _), result in zip(arguments, results, strict=True) if result is PutResult.DUPLICATE]
+    if copies:
+        # Whoever put it first may no longer take it back: somebody else is about to say that it was accepted.
+        update = "UPDATE jobs SET put_by='' WHERE id IN (SELECT value FROM json_each(?))"
+        connection.execute(update, (json.dumps(copies),))
     for chunk in _chunks(fresh):
         insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
         connection.execute(insert, [value for job in chunk for value in _put_values(job)])
@@ -208,7 +218,7 @@ def _room(connection: sqlite3.Connection, max_waiting: int) -> int:
 
 
 def _put_values(job: NewJob) -> Row:
-    return job.id, job.kind, job.user_id, job.home, job.received_at, job.expires_at, job.payload
+    return job.id, job.kind, job.user_id, job.home, job.received_at, job.expires_at, job.payload, job.put_by
 
 
 def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
@@ -221,13 +231,14 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 
 _CANDIDATES = f"""
 WITH turns AS (
-    SELECT seq, home, kind, because, pinned, received_at, home || ':' || kind AS at_home,
+    SELECT seq, home, kind, because, pinned, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
         row_number() OVER (PARTITION BY user_id ORDER BY seq)
             + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
     FROM jobs WHERE state='{WAITING}'
 ), open AS (
     SELECT * FROM turns
     WHERE pinned IS NULL AND kind IN (SELECT value FROM json_each(:kinds)) AND (:user_limit=0 OR turn<=:user_limit)
+        AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
 )
 SELECT seq, because, kind, rank FROM (
     SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns WHERE pinned=:owner

@@ -85,8 +85,11 @@ class JobStore(Protocol):
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
         """Return a finished job of this user that may be done again; None if there is none."""
 
-    async def withdraw(self, job_id: str) -> bool:
-        """Take back a job that nobody has leased yet; True if it is certainly not in the store any more."""
+    async def withdraw(self, job: NewJob) -> bool:
+        """Take back what this very request put, unless somebody has leased it or another copy has found it there.
+
+        True if nothing of this request's is in the store any more, or ever will be.
+        """
 
     async def lease(self, request: LeaseRequest) -> list[Job]:
         """Lease up to `request.limit` jobs: own home first, then what others can't serve, oldest first."""
@@ -106,8 +109,11 @@ class JobStore(Protocol):
     async def keep(self, job: Job, result: bytes) -> None:
         """Keep a finished answer until it is delivered, durably; it frees the job from its pin."""
 
-    async def release(self, job: Job, *, counted: bool) -> None:
-        """Hand the job back to the queue; an uncounted release takes its attempt back."""
+    async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
+        """Hand the job back to the queue; an uncounted release takes its attempt back.
+
+        Until `avoid_until` its present owner is not given it again: others may do better.
+        """
 
     async def finish(self, job: Job, finish: Finish) -> None:
         """End the job; its checkpoint, its result and, unless it is repeatable, its payload are forgotten."""

@@ -43,6 +43,7 @@ def _member(member: Member, now: float) -> dict[str, Any]:
         "instance": member.instance,
         "alive": member.alive,
         "draining": snapshot.draining,
+        "ready": member.alive and snapshot.ready,
         "pid": snapshot.pid,
         "address": snapshot.address,
         "version": snapshot.version,

@@ -31,6 +31,7 @@ class LeaseBook:
         self.owner = owner
         self.lease_s = lease_s
         self._jobs: dict[str, Job] = {}
+        self._not_begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
 
@@ -46,6 +47,7 @@ class LeaseBook:
         async with self._lock:
             jobs = await self._store.lease(replace(request, held=tuple(self._jobs)))
             self._jobs.update((job.id, job) for job in jobs)
+            self._not_begun.update(job.id for job in jobs)
             return jobs
 
     async def take_one(self, job_id: str) -> Job | None:
@@ -75,10 +77,19 @@ class LeaseBook:
         """
         self._tasks.pop(job.id, None)
 
+    def begun(self, job: Job) -> None:
+        """The job has reserved what it needs of its key's budget."""
+        self._not_begun.discard(job.id)
+
+    def not_begun(self, kind: str) -> int:
+        """Return how many leased jobs of a kind have reserved nothing yet."""
+        return sum(self._jobs[job_id].kind == kind for job_id in self._not_begun)
+
     def drop(self, job: Job) -> None:
         """Forget a job that is finished, handed back or lost."""
         if self._jobs.get(job.id) is job:
             del self._jobs[job.id]
+            self._not_begun.discard(job.id)
             self._tasks.pop(job.id, None)
 
     async def renew(self) -> Collection[str]:

@@ -21,6 +21,8 @@ from app.worker.runner import Runner
 POLL_S = 0.25
 """How often the queue is looked at unasked; a job that this instance accepted wakes the loop at once."""
 
+SHORTEST_POLL_S = 0.01
+
 STEAL_AFTER_S = 1.0
 """How long a live home may leave a job waiting before a free instance takes it."""
 
@@ -146,7 +148,7 @@ class Worker:
         while True:
             self._wake.clear()
             if not await self._lease_once():
-                await self._woken(POLL_S)
+                await self._woken(max(SHORTEST_POLL_S, min(POLL_S, self._keys.next_free_s())))
 
     async def _lease_once(self) -> bool:
         """Lease what fits and start it; whether there was any."""
@@ -185,7 +187,7 @@ class Worker:
 
     def _room(self, kind: str) -> int:
         """How many more jobs of a kind this instance may take: its keys' budget, and its own day's limit."""
-        room = self._keys.room(self._commands[kind].providers)
+        room = self._keys.room(self._commands[kind].providers) - self._leases.not_begun(kind)
         limit = self._day_limits.get(kind, 0)
         if limit:
             done = self._overview.done_today(self._leases.owner, kind)

@@ -48,6 +48,9 @@ STORE_RETRY_S = 0.5
 GIVE_UP_ATTEMPTS = 3 * MAX_ATTEMPTS
 """A job that can't even be told its apology is tried this often."""
 
+AVOID_S = 3.0
+"""So long a job that came back for want of a key is left to the other instances."""
+
 LONGEST_REST_S = 60.0
 """A job waits for its own keys if they rest no longer than this; else its user is told."""
 
@@ -104,7 +107,8 @@ class Runner:
             interaction = parse(read_json(job.payload))
             ended = await self._result(job, interaction)
             if ended is None:
-                await self._persist(job, lambda: self._store.release(job, counted=False))
+                avoid_until = self._clock.now() + AVOID_S
+                await self._persist(job, lambda: self._store.release(job, counted=False, avoid_until=avoid_until))
             else:
                 await self._conclude(job, interaction, ended)
         except asyncio.CancelledError:
@@ -177,6 +181,7 @@ class Runner:
             checkpoint=partial(self._checkpoint, job),
             clock=self._clock,
             deadline=job.expires_at - TIME_TO_DELIVER_S,
+            begun=partial(self._leases.begun, job),
         )
         seconds = context.seconds_left()
         if seconds <= 0:

@@ -139,12 +139,34 @@ class TestPut:
 
     async def test_can_be_withdrawn_until_leased(self, store: JobStore) -> None:
         """A waiting job can be taken back; one that somebody works on can't."""
-        await store.put(new("1"))
-        assert await store.withdraw("1")
+        waiting, served = replace(new("1"), put_by="a"), replace(new("2"), put_by="a")
+        await store.put(waiting)
+        assert await store.withdraw(waiting)
         assert (await store.counts()).total_waiting == 0
-        await leased(store, "2")
-        assert not await store.withdraw("2")
-        assert await store.withdraw("never put")
+        await store.put(served)
+        await store.lease(request())
+        assert not await store.withdraw(served)
+        assert await store.withdraw(new("never put"))
+
+    async def test_is_not_withdrawn_once_a_copy_found_it(self, two: tuple[JobStore, JobStore]) -> None:
+        """Symptom: an interaction deferred by one instance was lost. Cause: another, which had put a copy of it too
+        slowly, took the job back. Rule: what a copy has found may be withdrawn by nobody, and never what another put.
+        """
+        slow, copy = replace(new("1"), put_by="slow"), replace(new("1"), put_by="copy")
+        await two[0].put(slow)
+        assert await two[1].put(copy) is PutResult.DUPLICATE
+        await two[0].withdraw(slow)
+        await two[1].withdraw(copy)
+        assert (await two[0].counts()).total_waiting == 1
+
+    async def test_released_to_others_is_not_given_back_at_once(self, two: tuple[JobStore, JobStore]) -> None:
+        """For a while a job that came back for want of a key goes to others only; then its home may try again."""
+        job = await leased(two[0])
+        await two[0].release(job, counted=False, avoid_until=NOW + 3)
+        assert await two[0].lease(request(1, now=NOW + 1)) == []
+        (elsewhere,) = await two[1].lease(request(2, now=NOW + 1, steal_after_s=0))
+        await two[1].release(elsewhere, counted=False, avoid_until=NOW + 1)
+        assert len(await two[0].lease(request(1, now=NOW + 5))) == 1
 
 
 class TestLease:

@@ -46,12 +46,14 @@ class Process:
         )
         async with httpx2.AsyncClient(trust_env=False) as client:
 
-            async def healthy() -> bool:
+            async def ready() -> bool:
                 with contextlib.suppress(httpx2.HTTPError):
-                    return (await client.get(f"{self.url}/health")).status_code == 200
+                    if (await client.get(f"{self.url}/health")).status_code == 200:
+                        stats = (await client.get(f"{self.url}/stats")).json()
+                        return bool(stats["instances"][stats["answered_by"] - 1]["ready"])
                 return False
 
-            await wait_until(healthy, START_S, "the instance is healthy")
+            await wait_until(ready, START_S, "the instance is healthy and may lease")
 
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it: SIGKILL as the kernel would, SIGTERM as an operator would."""

@@ -9,6 +9,7 @@ import pytest
 
 from simulator.discord_state import Interaction
 from tests.kit.running import System, system
+from tests.kit.waiting import wait_until
 
 USER, OTHER = 12345, 67890
 
@@ -28,6 +29,12 @@ async def unknown_video(two: System) -> tuple[Interaction, str]:
     asked = await two.ask(USER, "비디오", {"설명": "파도를 타는 고양이"})
     await asked.final(20)
     assert asked.message is not None and not asked.message.attachments
+
+    async def recorded() -> bool:
+        store = two.instances[0].instance.store
+        return await store.repeatable(asked.id, user_id=str(USER)) is not None
+
+    await wait_until(recorded, 5, "the end is on record")
     return asked, asked.message.components[0]["components"][0]["custom_id"]
 
 

@@ -64,12 +64,12 @@ class MemoryStore:
             await self.before_read()
         return self.repeatable_jobs.get((job_id, user_id))
 
-    async def withdraw(self, job_id: str) -> bool:
+    async def withdraw(self, job: NewJob) -> bool:
         if self.withdraw_failures:
             self.withdraw_failures -= 1
             raise StoreUnavailable("still down")
-        self.withdrawn.append(job_id)
-        self.jobs.pop(job_id, None)
+        self.withdrawn.append(job.id)
+        self.jobs.pop(job.id, None)
         return True
 
     async def counts(self) -> QueueCounts:
@@ -104,7 +104,7 @@ class MemoryStore:
     async def keep(self, job: Job, result: bytes) -> None:
         raise NotImplementedError("the edge runs nothing")
 
-    async def release(self, job: Job, *, counted: bool) -> None:
+    async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
         raise NotImplementedError("the edge runs nothing")
 
     async def finish(self, job: Job, finish: Finish) -> None:

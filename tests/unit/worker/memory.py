@@ -80,9 +80,9 @@ class MemoryStore:
             return None
         return RepeatableJob(row.job.kind, row.job.payload)
 
-    async def withdraw(self, job_id: str) -> bool:
+    async def withdraw(self, job: NewJob) -> bool:
         await self._enter("withdraw")
-        return self.rows.pop(job_id, None) is not None
+        return self.rows.pop(job.id, None) is not None
 
     async def lease(self, request: LeaseRequest) -> list[Job]:
         await self._enter("lease")
@@ -139,7 +139,7 @@ class MemoryStore:
         row = self._held(job)
         row.job, row.pinned = replace(row.job, result=result), None
 
-    async def release(self, job: Job, *, counted: bool) -> None:
+    async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
         await self._enter("release")
         row = self._held(job)
         row.job = replace(row.job, attempts=row.job.attempts - (not counted))
