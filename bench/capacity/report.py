@@ -30,9 +30,11 @@ class Target:
 
 
 def gain(cell: Cell, results: Results) -> float | None:
-    """Calls done as a multiple of those of one key set under the same load; None if that was not measured."""
+    """Calls done as a multiple of those of one key set under the same load; None if there is no such figure."""
     base = results.get(Cell(Mode.ONE_SET, cell.users, cell.work))
-    return results[cell].done / base.done if base is not None and base.done and not cell.faults else None
+    if base is None or not base.done or cell.faults or cell.work is Work.RUSH:
+        return None
+    return results[cell].done / base.done
 
 
 def targets(results: Results) -> list[Target]:

@@ -20,14 +20,16 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.capacity.cells import SETS, WINDOW_S, Cell, Plan
+from bench.capacity.cells import SETS, WINDOW_S, Cell, Plan, Work
 from bench.capacity.stage import DEAD_SET, LIMITED_SET
 from simulator.check import check
 from simulator.ledger import Event
 
 MESSAGE, REFUSAL = 4, 4
 APOLOGY_MARK = "⚠️"
-PER_DAY = "minimax"
+PER_DAY = ("minimax",)
+ALL = ("openai",)
+"""Providers of which the whole run counts: where a limit is per day, or where none is reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def judge(
 ) -> Result:
     """Read a cell's whole ledger. `still_open` are the interactions that wait in the job store at the end."""
     report = check(events)
-    calls, by_set = _completed(events, span)
+    calls, by_set = _completed(events, span, whole=ALL if cell.work is Work.RUSH else PER_DAY)
     acks = [event for event in events if event["event"] == "acked"]
     answers = _answers(events)
     measured = sorted(seconds for at, seconds, apology in answers.values() if span.t0 <= at < span.t1 and not apology)
@@ -137,7 +139,9 @@ def judge(
     )
 
 
-def _completed(events: Iterable[Event], span: Span) -> tuple[dict[str, float], dict[str, float]]:
+def _completed(
+    events: Iterable[Event], span: Span, *, whole: Collection[str]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Return C by provider and by key set."""
     begun: dict[int, float] = {}
     calls: dict[str, float] = defaultdict(float)
@@ -147,7 +151,7 @@ def _completed(events: Iterable[Event], span: Span) -> tuple[dict[str, float], d
             begun[event["n"]] = event["t"]
         elif event["event"] == "provider_done" and event["call"] in begun and _succeeded(event):
             t = begun[event["call"]]
-            counted = float(span.started <= t < span.t1) if event["provider"] == PER_DAY else span.share(t)
+            counted = float(span.started <= t < span.t1) if event["provider"] in whole else span.share(t)
             calls[event["provider"]] += counted
             by_set[event["key"]] += counted
     return calls, by_set
