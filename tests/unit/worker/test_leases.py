@@ -69,6 +69,7 @@ async def test_two_ways_of_leasing_never_take_one_job_twice(bench: Bench) -> Non
     for number in range(30):
         await bench.store.put(bench.new(str(number)))
     singly = [asyncio.create_task(bench.leases.take_one(str(number))) for number in range(0, 30, 2)]
+    await asyncio.sleep(0)
     taken = await bench.leases.take(bench.request())
     ones = await asyncio.gather(*singly)
     ids = [job.id for job in taken] + [job.id for job in ones if job is not None]
