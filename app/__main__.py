@@ -16,7 +16,7 @@ KEEP_ALIVE_S = 75
 
 
 def main() -> int:
-    """Serve until told to stop; 2 if the environment is wrong, 1 if the instance could not start."""
+    """Serve until told to stop; 2 if the environment is wrong, another number if the start failed."""
     try:
         settings = read_instance_settings()
     except SettingsError as error:

@@ -143,8 +143,8 @@ class Instance:
             on_call=self.metrics.webhook_called,
             invalid_limit=max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count),
         )
-        delivery = Delivery(follow_up)
         leases = LeaseBook(self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s)
+        delivery = Delivery(follow_up, leases.sure)
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,

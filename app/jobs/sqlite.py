@@ -179,14 +179,14 @@ def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, P
             known.add(job.id)
             fresh.append(job)
         results.append(result)
+    for chunk in _chunks(fresh):
+        insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
+        connection.execute(insert, [value for job in chunk for value in _put_values(job)])
     copies = [job.id for (job, _), result in zip(arguments, results, strict=True) if result is PutResult.DUPLICATE]
     if copies:
         # Whoever put it first may no longer take it back: somebody else is about to say that it was accepted.
         update = "UPDATE jobs SET put_by='' WHERE id IN (SELECT value FROM json_each(?))"
         connection.execute(update, (json.dumps(copies),))
-    for chunk in _chunks(fresh):
-        insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
-        connection.execute(insert, [value for job in chunk for value in _put_values(job)])
     return results
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.discord.models import Interaction
 from app.discord.replies import Message
 from app.discord.splitting import first_part
@@ -22,10 +24,11 @@ _REFUSED_BY_DISCORD = Text(
 
 
 class Delivery:
-    """Final edits through the follow-up client."""
+    """Edits through the follow-up client. `sure` says whether this instance's leases are beyond doubt."""
 
-    def __init__(self, follow_up: FollowUpClient) -> None:
+    def __init__(self, follow_up: FollowUpClient, sure: Callable[[], bool] = lambda: True) -> None:
         self._follow_up = follow_up
+        self._sure = sure
 
     async def deliver(
         self, job: Job, interaction: Interaction, message: Message, outcome: Outcome
@@ -43,7 +46,12 @@ class Delivery:
         return outcome, ""
 
     async def progress(self, job: Job, interaction: Interaction, message: Message) -> bool:
-        """Show progress, best effort; raises only `AnswerGone`."""
+        """Show progress, best effort; raises only `AnswerGone`.
+
+        Nothing is shown while others may take this instance for dead: somebody else's answer may be there already.
+        """
+        if not self._sure():
+            return False
         return await self._follow_up.edit_original(
             interaction.token, message, received_at=job.received_at, expires_at=job.expires_at, final=False
         )

@@ -12,14 +12,19 @@ not in the book yet would look like the leftover of an earlier life and be lease
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection
 from dataclasses import replace
 
+from app.balancing.state import DEAD_AFTER_S
 from app.clock import Clock
 from app.jobs.job import Job, LeaseRequest
 from app.jobs.store import JobStore
 
 RENEWALS_PER_LEASE = 4
+
+SURE_FOR_S = DEAD_AFTER_S - 0.5
+"""So long after a sign of life nobody takes this instance for dead, with something to spare."""
 
 
 class LeaseBook:
@@ -34,9 +39,20 @@ class LeaseBook:
         self._not_begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
+        self._sure_at = -math.inf
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def sure(self) -> bool:
+        """Whether nobody can have taken this instance for dead since its leases were last known to be its own."""
+        return self._clock.monotonic() - self._sure_at < SURE_FOR_S
+
+    async def seen(self) -> None:
+        """Others were just given a sign of life. After a gap they may have taken our jobs: look before going on."""
+        if not self.sure():
+            await self.renew()
+        self._sure_at = self._clock.monotonic()
 
     def count(self, kind: str) -> int:
         """Return how many jobs of a kind are under lease."""

@@ -142,6 +142,7 @@ class Worker:
 
     async def _beat(self) -> None:
         await self._overview.beat()
+        await self._leases.seen()
         self._beat_at = self._clock.monotonic()
 
     async def _lease_loop(self) -> None:

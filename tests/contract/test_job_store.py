@@ -158,6 +158,10 @@ class TestPut:
         await two[0].withdraw(slow)
         await two[1].withdraw(copy)
         assert (await two[0].counts()).total_waiting == 1
+        together = [replace(new("2"), put_by=name) for name in ("a", "b")]
+        await asyncio.gather(*(two[0].put(job) for job in together))
+        await asyncio.gather(*(two[0].withdraw(job) for job in together))
+        assert (await two[0].counts()).total_waiting == 2
 
     async def test_released_to_others_is_not_given_back_at_once(self, two: tuple[JobStore, JobStore]) -> None:
         """For a while a job that came back for want of a key goes to others only; then its home may try again."""
