@@ -131,11 +131,17 @@ class Bench:
         self.leases.drop(job)
         return await self.lease(job.id)
 
+    async def beat(self) -> None:
+        """Give a sign of life and look at everybody's."""
+        await self.overview.beat()
+        await self.overview.refresh()
+        await self.overview.refresh()
+
     async def other(self, instance: int, **snapshot: Any) -> None:
         """Let another instance give a sign of life, and look at everybody."""
         values: dict[str, Any] = {"slots": 10, **snapshot}
         await self.cluster.beat(InstanceSnapshot(instance, **values), now=self.clock.now())
-        await self.overview.beat()
+        await self.beat()
 
 
 def answering(text: str = "the answer", *, calls: list[str] | None = None, seconds: float = 0.0) -> Run:

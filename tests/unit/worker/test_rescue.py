@@ -26,7 +26,7 @@ async def bench() -> Bench:
     """Instance 1 of two, which gave a sign of life; time stands still until moved."""
     bench = Bench()
     bench.clock.auto_advance = False
-    await bench.overview.beat()
+    await bench.beat()
     return bench
 
 
@@ -42,7 +42,7 @@ async def keys(bench: Bench, **by_provider: KeySnapshot) -> None:
     """Let this instance's keys look like this to everybody."""
     described = replace(bench.describe(), keys=by_provider)
     bench.overview._describe = lambda: described
-    await bench.overview.beat()
+    await bench.beat()
 
 
 async def test_who_waits_is_told_their_place(bench: Bench) -> None:
@@ -163,7 +163,7 @@ async def test_the_waiting_of_a_dead_home_are_looked_after(bench: Bench) -> None
     """
     await keys(bench, openai=DEAD)
     await bench.clock.advance(4)
-    await bench.overview.beat()
+    await bench.beat()
     await bench.store.put(bench.new(home=2))
     await bench.rescue.look()
     assert (await ended(bench)).error == ProviderKeyRejected.__name__
