@@ -124,9 +124,8 @@ class Overview:
         self.counts = QueueCounts()
 
     async def beat(self) -> None:
-        """Give a sign of life, then look at everybody's."""
+        """Give a sign of life."""
         await self._cluster.beat(self._describe(), now=self._clock.now())
-        await self.refresh()
 
     async def refresh(self) -> SystemView:
         """Read the picture anew."""
@@ -153,9 +152,10 @@ class Overview:
 
     def dead(self) -> Collection[int]:
         """The instances that are down; none before there was time for everybody's first sign of life."""
-        if self._clock.now() - self._watching_since < DEAD_AFTER_S:
+        now = self._clock.now()
+        if now - self._watching_since < DEAD_AFTER_S:
             return ()
-        return self.view.dead()
+        return [m.instance for m in self.view.members if m.beat_at is None or now - m.beat_at > DEAD_AFTER_S]
 
     def done_today(self, instance: int, kind: str) -> int:
         """Return how many jobs of `kind` an instance has finished today, what it counted itself included at once."""

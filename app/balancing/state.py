@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.balancing.budget import KeySnapshot
 
-DEAD_AFTER_S = 2.5
+DEAD_AFTER_S = 3.0
 """An instance whose last heartbeat is older than this is taken for dead."""
 
 

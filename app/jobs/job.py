@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,7 +86,8 @@ class LeaseRequest:
     """What an instance can take now.
 
     `kinds`: for how many jobs of each kind it has budget. `held`: ids it runs already; a running job of its own that is
-    not among them was left by an earlier life of this instance. `dead`: instances known to be down. `lives`: since when
+    not among them was left by an earlier life of this instance. `dead`: instances taken for dead, if their last sign of
+    life in the store is older than `dead_before`. `lives`: since when
     each of the others lives; what it was leased before that, an earlier life left. `steal_after_s`:
     how long another live home's job must have waited before it may be taken; `steal_known_s`: the same if that home is
     known to be `full`, or to be without a usable key for the kind (`spent`, pairs of home and kind). `user_limit`: how
@@ -99,6 +101,7 @@ class LeaseRequest:
     kinds: Mapping[str, int]
     held: Collection[str] = ()
     dead: Collection[int] = ()
+    dead_before: float = math.inf
     lives: Mapping[int, float] = field(default_factory=dict)
     full: Collection[int] = ()
     spent: Collection[tuple[int, str]] = ()

@@ -21,6 +21,9 @@ _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 
 _JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
 
+_BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL)"
+"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept."""
+
 _REPEATABLE = f"id=? AND user_id=? AND state='{DONE}' AND payload IS NOT NULL"
 _USED = (
     f"SELECT (SELECT count(*) FROM jobs WHERE state='{DONE}' AND user_id=:user AND received_at>=:since) + "
@@ -102,7 +105,8 @@ class SqliteJobStore:
 
     async def checkpoint(self, job: Job, facts: Mapping[str, Any], *, pin: bool = False) -> None:
         pinned = "owner" if pin else "NULL"
-        await self._change(job, f"checkpoint=?, pinned={pinned}", (json.dumps(facts, ensure_ascii=False),))
+        text = json.dumps(facts, ensure_ascii=False) if facts else None
+        await self._change(job, f"checkpoint=?, pinned={pinned}", (text,))
 
     async def keep(self, job: Job, result: bytes) -> None:
         await self._change(job, "result=?, pinned=NULL", (result,))
@@ -243,8 +247,10 @@ WITH turns AS (
 SELECT seq, because, kind, rank FROM (
     SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns WHERE pinned=:owner
     UNION ALL
-    SELECT seq, '{ServedBecause.RECOVERED}', kind, -1, 0 FROM jobs
-        WHERE state='{RUNNING}' AND (lease_until<:now OR owner IN (SELECT value FROM json_each(:dead))
+    SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0 FROM jobs
+        WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
+            AND (lease_until<:now OR (owner IN (SELECT value FROM json_each(:dead)) AND NOT EXISTS (
+                SELECT 1 FROM instances WHERE instance=owner AND beat_at>=:dead_before))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held)))
             OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
             AND (pinned IS NULL OR pinned=:owner)
@@ -277,6 +283,7 @@ def _lease_values(request: LeaseRequest) -> dict[str, Any]:
         "full": json.dumps(list(request.full)),
         "spent": json.dumps([f"{home}:{kind}" for home, kind in request.spent]),
         "now": request.now,
+        "dead_before": request.dead_before,
         "stale": request.now - request.steal_after_s,
         "known": request.now - request.steal_known_s,
         "user_limit": request.user_limit,
@@ -299,7 +306,7 @@ def _lease(connection: sqlite3.Connection, request: LeaseRequest) -> list[Job]:
 def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[tuple[int, ServedBecause]]:
     """Choose the first candidates that fit the limit and the room for their kind.
 
-    What was begun already (rank -1) needs no room: its budget was counted when it began, or its end needs none.
+    What was begun already (rank -1) needs no room.
     """
     room = dict(request.kinds)
     chosen: list[tuple[int, ServedBecause]] = []

@@ -11,6 +11,7 @@ import structlog
 
 from app.balancing.keyset import KeySet
 from app.balancing.overview import Overview
+from app.balancing.state import DEAD_AFTER_S
 from app.clock import Clock
 from app.commands.base import JobCommand
 from app.errors import StoreError
@@ -74,6 +75,7 @@ class Worker:
             "lease": self._lease_loop,
             "renew": leases.keep_renewing,
             "beat": self._beat_loop,
+            "look": self._look_loop,
             **(chores or {}),
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -106,6 +108,7 @@ class Worker:
     async def start(self) -> None:
         """Give the first sign of life and begin."""
         await self._beat()
+        await self._overview.refresh()
         self._tasks = [
             asyncio.create_task(self._supervise(name, chore), name=name) for name, chore in self._chores.items()
         ]
@@ -136,9 +139,16 @@ class Worker:
             await self._clock.sleep(RETRY_S)
 
     async def _beat_loop(self) -> None:
+        """Beat once in each period, from start to start: a slow write must not delay the next sign of life as well."""
+        while True:
+            due = self._clock.monotonic() + BEAT_S
+            await self._beat()
+            await self._clock.sleep(due - self._clock.monotonic())
+
+    async def _look_loop(self) -> None:
         while True:
             await self._clock.sleep(BEAT_S)
-            await self._beat()
+            await self._overview.refresh()
 
     async def _beat(self) -> None:
         await self._overview.beat()
@@ -179,6 +189,7 @@ class Worker:
         view = self._overview.view
         return {
             "dead": self._overview.dead(),
+            "dead_before": self._clock.now() - DEAD_AFTER_S,
             "lives": view.lives(),
             "full": view.full(),
             "spent": view.spent({kind: command.providers for kind, command in self._commands.items()}),

@@ -135,7 +135,6 @@ class Bench:
         """Give a sign of life and look at everybody's."""
         await self.overview.beat()
         await self.overview.refresh()
-        await self.overview.refresh()
 
     async def other(self, instance: int, **snapshot: Any) -> None:
         """Let another instance give a sign of life, and look at everybody."""
