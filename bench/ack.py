@@ -24,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
 
     described = machine.description()
     print(machine.line(described))
+    if warning := machine.busy():
+        print(warning)
     seen = rounds.measured(wanted.rounds, Plan(wanted.seconds, wanted.connections), quick=wanted.quick)
     print(*report.lines(seen), sep="\n")
     faults = report.faults(seen)

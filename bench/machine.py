@@ -28,6 +28,14 @@ def description() -> dict[str, str]:
     }
 
 
+def busy() -> str:
+    """Return a warning if others want the cores too, else nothing."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load <= cores / 2:
+        return ""
+    return f"Others use this machine too (load {load:.1f} on {cores} cores): trust the processor times, not the rates."
+
+
 def line(described: dict[str, str]) -> str:
     """Return the description as one line."""
     return ", ".join(f"{name} {value}" for name, value in described.items())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
-from bench import report
+import pytest
+
+from bench import machine, report
 from bench.measure import Measurement
 
 GOOD = Measurement(
@@ -68,3 +71,12 @@ def test_the_json_holds_every_measurement() -> None:
     found = report.as_json([_round(1000, 500), _round(900, 600)])
     assert [round_["quartet"]["acks_per_second"] for round_ in found["rounds"]] == [1000, 900]
     assert found["ratios"]["hikari"] == {"median": 1.75, "least": 1.5, "most": 2.0}
+
+
+def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads rates from a shared machine is warned; a quiet one says nothing."""
+    cores = len(os.sched_getaffinity(0))
+    monkeypatch.setattr(os, "getloadavg", lambda: (cores * 3.0, 0.0, 0.0))
+    assert "trust the processor times" in machine.busy()
+    monkeypatch.setattr(os, "getloadavg", lambda: (cores * 0.1, 0.0, 0.0))
+    assert machine.busy() == ""
