@@ -27,11 +27,11 @@ RESULTS = ROOT / "bench" / "results" / "capacity.json"
 def arguments() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(prog="./deploy-multi.sh bench capacity", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer cells, one minute measured: about 6 minutes in all")
+    parser.add_argument("--quick", action="store_true", help="fewer cells: about 6 minutes in all")
     parser.add_argument("--cells", help="only these, as patterns: 'quartet/*/chat,one-set/*'")
     parser.add_argument("--list", action="store_true", help="name all cells and end")
-    parser.add_argument("--parallel", type=int, default=6, help="systems at once (default 6)")
-    parser.add_argument("--windows", type=int, help="measured minutes for each cell (default 2)")
+    parser.add_argument("--parallel", type=int, default=4, help="systems at once (default 4)")
+    parser.add_argument("--windows", type=int, default=1, help="length k of the measured interval in minutes (default 1)")
     parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help=f"where to write the figures (a full run: {RESULTS.name})")
@@ -59,7 +59,7 @@ def main() -> int:
     if options.list:
         console.print("\n".join(cell.name for cell in cells), markup=False)
         return 0
-    plan = Plan(openai_rpm=options.rpm, windows=options.windows or (1 if options.quick else 2), seed=options.seed)
+    plan = Plan(openai_rpm=options.rpm, windows=options.windows, seed=options.seed)
     where = options.json or (RESULTS if not options.cells and not options.quick else None)
     return measure(cells, plan, options.parallel, options.keep, where, console)
 
