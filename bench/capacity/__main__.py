@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.capacity import chart
 from bench.capacity.cells import Cell, Plan, all_cells, choose, quick_cells
-from bench.capacity.report import Results, as_json, markdown, summary, table, targets
+from bench.capacity.report import Results, as_json, conditions, markdown, summary, table, targets
 from bench.capacity.run import run_cell
 from bench.capacity.verdict import Result
 from bench.machine import description, line
@@ -31,7 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cells", help="only these, as patterns: 'quartet/*/chat,one-set/*'")
     parser.add_argument("--list", action="store_true", help="name all cells and end")
     parser.add_argument("--parallel", type=int, default=4, help="systems at once (default 4)")
-    parser.add_argument("--windows", type=int, default=1, help="length k of the measured interval in minutes (default 1)")
+    parser.add_argument("--windows", type=int, default=1, help="minutes of the measured interval (default 1)")
     parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help=f"where to write the figures (a full run: {RESULTS.name})")
@@ -72,6 +72,7 @@ def measure(
     results = asyncio.run(run_all(cells, plan, parallel, keep, console))
     judged = targets(results)
     console.print(table(results))
+    console.print(conditions(results), markup=False)
     console.print(line(machine), markup=False, style="dim")
     console.print(summary(judged))
     if where is not None:

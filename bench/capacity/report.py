@@ -14,6 +14,7 @@ from bench.capacity.verdict import Result
 
 LEAST_GAIN = 3.9
 LEAST_USE = 0.97
+BUSY = 0.85
 ONE_SET_SECONDS, FOUR_SETS_SECONDS = (5.0, 10.0), (2.0, 5.0)
 
 Results = Mapping[Cell, Result]
@@ -104,6 +105,18 @@ def row(cell: Cell, results: Results) -> list[str]:
         f"{result.load.system_cores:.2f}",
         f"{result.load.machine_busy:.0%}",
     ]
+
+
+def conditions(results: Results) -> str:
+    """Say in a sentence whether the machine itself stood in the way."""
+    if not results:
+        return "Nothing was measured."
+    busy = max(result.load.machine_busy for result in results.values())
+    late_ms = max(result.load.late_ms for result in results.values())
+    unsent = sum(result.load.unsent for result in results.values())
+    said = f"The machine was at most {busy:.0%} busy; the latest interaction left {late_ms:.0f} ms after its time"
+    said += f", {unsent} could not be sent." if unsent else "."
+    return f"{said} Above {BUSY:.0%} the machine is measured too: run this with nothing else." if busy > BUSY else said
 
 
 def as_json(results: Results, plan: Plan, machine: Mapping[str, str]) -> dict[str, Any]:

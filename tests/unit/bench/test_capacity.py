@@ -11,10 +11,10 @@ import pytest
 from bench.capacity.cells import SETS, Cell, Mode, Plan, Users, Work, all_cells, choose, quick_cells
 from bench.capacity.chart import heights
 from bench.capacity.machine import Usage
-from bench.capacity.report import as_json, gain, targets
+from bench.capacity.report import as_json, conditions, gain, targets
 from bench.capacity.stage import faults_of, product_settings, simulator_settings
 from bench.capacity.traffic import FIRST_USER_MS, LAST_USER_MS, Population, arrivals, population
-from bench.capacity.verdict import Result
+from bench.capacity.verdict import Load, Result
 
 PLAN = Plan()
 KEYS = {f"{name}_API_KEY_{k}": f"secret-{name}-{k}" for name in ("OPENAI", "MINIMAX", "STABILITY") for k in range(1, 5)}
@@ -150,6 +150,15 @@ def test_answer_times_have_a_range_to_be_in() -> None:
     one, four = (Cell(mode, Users.UNIFORM, Work.RUSH) for mode in (Mode.ONE_SET, Mode.QUARTET))
     judged = targets({one: result(one, 0, p50_s=7.0), four: result(four, 0, p50_s=5.5)})
     assert [target.reached for target in judged[:2]] == [True, False]
+
+
+def test_a_busy_machine_is_named() -> None:
+    """The report says how busy the machine was, and warns if that may have been what was measured."""
+    cell = Cell(Mode.QUARTET, Users.ZIPF, Work.CHAT)
+    calm, full = (result(cell, 480, load=Load(machine_busy=busy, late_ms=12.0)) for busy in (0.4, 0.97))
+    assert conditions({cell: calm}).endswith("40% busy; the latest interaction left 12 ms after its time.")
+    assert "the machine is measured too" in conditions({cell: full})
+    assert conditions({}) == "Nothing was measured."
 
 
 def test_the_chart_shows_what_was_compared() -> None:
