@@ -20,6 +20,7 @@ QuartetError
     ├── ProviderUnavailable      5xx, overload or network
     │   └── ProviderNotReached   no connection came about: nothing was sent, nothing can have cost
     ├── ProviderBadAnswer        an answer that can't be understood
+    ├── PictureTooLarge          finished, but larger than what may be attached there
     ├── VideoTaskFailed          the provider took the task and gave up on it
     ├── VideoUnknown             nobody knows whether a costly task was made: never made again on its own
     └── NoKeyAvailable           no key of this instance may be used now
@@ -194,6 +195,15 @@ class ProviderBadAnswer(ProviderError):
     sentence = Text(
         ko="AI 서비스가 알아볼 수 없는 답을 보냈어요. 잠시 뒤 다시 시도해 주세요.",
         en="The AI service sent an answer that could not be read. Please try again in a moment.",
+    )
+
+
+class PictureTooLarge(ProviderError):
+    """The picture is finished but may not be attached where it was asked for."""
+
+    sentence = Text(
+        ko="그림은 완성됐지만 이곳의 첨부 크기 제한보다 커서 보낼 수 없었어요. 다른 비율로 다시 시도해 주세요.",
+        en="The picture is done but larger than the attachment limit here. Please try again with another ratio.",
     )
 
 

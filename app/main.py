@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -58,9 +58,19 @@ log = structlog.get_logger("instance")
 
 
 class Instance:
-    """One instance, wired but not started. `asgi` serves it; the lifespan starts and stops the rest."""
+    """One instance, wired but not started. `asgi` serves it; the lifespan starts and stops the rest.
 
-    def __init__(self, settings: InstanceSettings, clock: Clock | None = None) -> None:
+    `when_warm` is called once everything is loaded, the parts that load in the background too.
+    """
+
+    def __init__(
+        self,
+        settings: InstanceSettings,
+        clock: Clock | None = None,
+        *,
+        when_warm: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._when_warm = when_warm
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(settings.instance_id)
@@ -260,6 +270,7 @@ class Instance:
                 await self._chat.warm()
         except TimeoutError:
             log.warning("loading the chat client takes long")
+        self._when_warm()
 
     def _ready(self) -> bool:
         return self._warming is not None and self._warming.done()

@@ -23,6 +23,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from app.clock import Clock
 from app.providers.base import RateHints
@@ -89,7 +90,12 @@ class KeySnapshot:
 
 def day_of(now: float, starts_at: int = 0) -> str:
     """Return the day, like `2026-11-22`, that `now` falls in, if days begin `starts_at` seconds after midnight UTC."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now - starts_at))
+    return _day_name(int((now - starts_at) // DAY_S))
+
+
+@lru_cache(maxsize=4)
+def _day_name(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(number * DAY_S))
 
 
 def next_day(now: float, starts_at: int = 0) -> float:

@@ -12,7 +12,7 @@ from app.commands.formatting import quote
 from app.discord.models import Interaction
 from app.discord.replies import Attachment, Message
 from app.discord.wire import OptionType
-from app.errors import ProviderBadInput, ProviderError, ProviderRefused
+from app.errors import PictureTooLarge, ProviderBadInput, ProviderError, ProviderRefused
 from app.providers.base import GeneratedImage, ImageProvider, ImageRequest
 from app.texts import Text
 
@@ -42,15 +42,6 @@ _OTHER_PROVIDER = Text(
     ko=PROGRESS_MARK + " 다른 그림 서비스로 다시 그리고 있어요…", en=PROGRESS_MARK + " Drawing it with another service…"
 )
 _SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
-
-
-class PictureTooLarge(ProviderError):
-    """The picture is finished but may not be attached where it was asked for."""
-
-    sentence = Text(
-        ko="그림은 완성됐지만 이곳의 첨부 크기 제한보다 커서 보낼 수 없었어요. 다른 비율로 다시 시도해 주세요.",
-        en="The picture is done but larger than the attachment limit here. Please try again with another ratio.",
-    )
 
 
 def check(interaction: Interaction) -> Text | None:

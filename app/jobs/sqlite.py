@@ -171,9 +171,8 @@ class SqliteJobStore:
 
 def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, PutLimits]]) -> list[PutResult]:
     """Record what is new and within the limits; all of a batch share the bound of its first on what may wait."""
-    ids = json.dumps([job.id for job, _ in arguments])
-    select = "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-    known = {row[0] for row in connection.execute(select, (ids,))}
+    select = f"SELECT id FROM jobs WHERE id IN ({','.join('?' * len(arguments))})"
+    known = {row[0] for row in connection.execute(select, [job.id for job, _ in arguments])}
     room = _room(connection, arguments[0][1].max_waiting)
     fresh: list[NewJob] = []
     results = []
@@ -235,17 +234,19 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 
 _CANDIDATES = f"""
 WITH turns AS (
-    SELECT seq, home, kind, because, pinned, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
+    SELECT seq, home, kind, because, pinned, result, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
         row_number() OVER (PARTITION BY user_id ORDER BY seq)
             + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
     FROM jobs WHERE state='{WAITING}'
 ), open AS (
     SELECT * FROM turns
-    WHERE pinned IS NULL AND kind IN (SELECT value FROM json_each(:kinds)) AND (:user_limit=0 OR turn<=:user_limit)
+    WHERE pinned IS NULL AND result IS NULL AND kind IN (SELECT value FROM json_each(:kinds))
+        AND (:user_limit=0 OR turn<=:user_limit)
         AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
 )
 SELECT seq, because, kind, rank FROM (
-    SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns WHERE pinned=:owner
+    SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns
+        WHERE pinned=:owner OR (result IS NOT NULL AND (home=:owner OR received_at<:stale))
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0 FROM jobs
         WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))

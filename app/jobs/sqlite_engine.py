@@ -29,6 +29,10 @@ BUSY_TIMEOUT_S = 2.0
 """How long a transaction waits for another process's; Discord waits 3 s for the answer that depends on it."""
 
 LARGEST_BATCH = 1024
+
+GATHER_S = 0.008
+"""How long a transaction may grow while every turn of the event loop brings more: what it costs hardly depends on its
+size. Without such a rush nothing waits."""
 LARGEST_VACUUM = 256
 
 
@@ -124,9 +128,18 @@ class SqliteEngine:
     def _ask(self, pending: _Pending) -> asyncio.Future[Any]:
         if not self._turn:
             assert self._loop is not None
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush_when_still, 1, self._loop.time() + GATHER_S)
         self._turn.append(pending)
         return pending.future
+
+    def _flush_when_still(self, seen: int, at_last: float) -> None:
+        """Flush once a turn of the event loop has brought nothing more, or at last."""
+        assert self._loop is not None
+        asked = len(self._turn)
+        if seen < asked < LARGEST_BATCH and self._loop.time() < at_last:
+            self._loop.call_soon(self._flush_when_still, asked, at_last)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         if self._turn:

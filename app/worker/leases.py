@@ -63,7 +63,7 @@ class LeaseBook:
         async with self._lock:
             jobs = await self._store.lease(replace(request, held=tuple(self._jobs)))
             self._jobs.update((job.id, job) for job in jobs)
-            self._not_begun.update(job.id for job in jobs)
+            self._not_begun.update(job.id for job in jobs if not job.checkpoint and job.result is None)
             return jobs
 
     async def take_one(self, job_id: str) -> Job | None:

@@ -103,7 +103,8 @@ class Worker:
 
     def notify(self) -> None:
         """A job was recorded here: look at the queue now."""
-        self._wake.set()
+        if self.free:  # else the next job that ends wakes the loop
+            self._wake.set()
 
     async def start(self) -> None:
         """Give the first sign of life and begin."""

@@ -31,7 +31,6 @@ class ProgressReporter:
         self._latest: str | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.gone = False
 
     def show(self, text: Text) -> None:
         """Say what happens now; the newest word wins."""
@@ -73,6 +72,5 @@ class ProgressReporter:
             try:
                 await self._send(Message(self._latest))
             except AnswerGone:
-                self.gone = True
                 return
             await self._clock.sleep(EVERY_S)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.commands.image import PictureTooLarge
 from app.errors import (
+    PictureTooLarge,
     ProviderBadInput,
     ProviderError,
     ProviderKeyRejected,
