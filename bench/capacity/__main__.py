@@ -114,7 +114,7 @@ async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path |
         async with places:
             try:
                 result = await run_cell(cell, plan, starting, keep, say)
-            except OpsError as error:  # the other cells' figures are still worth having
+            except (OpsError, OSError) as error:  # the other cells' figures are still worth having
                 console.print(f"{cell.name}: {error}", style="red", markup=False)
                 return
         results[cell] = result

@@ -84,7 +84,7 @@ def _start(cell: Cell, plan: Plan, directory: Path) -> tuple[Stage, System]:
         try:
             system = native.start(stage.file, stage.settings, lambda _: None, simulator)
             break
-        except OpsError:
+        except (OpsError, OSError):
             if attempt == START_TRIES:
                 raise
     everyone = list(range(1, len(system.ports) + 1))
@@ -104,12 +104,13 @@ async def _load(cell: Cell, plan: Plan, stage: Stage, system: System) -> tuple[S
             await control.fault(**fault)
         started = time.monotonic() + HEAD_START_S
         span = Span(started, started + plan.warm_up_s, started + plan.run_s(cell.work))
-        sending = asyncio.create_task(_send_all(control, stage.target, planned, started))
-        await _sleep_until(span.t0)
-        before = Usage.of(processes_of(paths))
-        await _sleep_until(span.t1)
-        used = Usage.of(processes_of(paths)).since(before)
-        sender = await sending
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(_send_all(control, stage.target, planned, started))
+            await _sleep_until(span.t0)
+            before = Usage.of(processes_of(paths))
+            await _sleep_until(span.t1)
+            used = Usage.of(processes_of(paths)).since(before)
+        sender = sending.result()
     return span, Load(used.cores, used.machine_busy, sender.late_s * 1000, sender.unsent)
 
 
