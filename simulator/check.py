@@ -2,9 +2,10 @@
 
 Violations (each a list in the report): `lost`, `twice`, `changed_after_final`, `late`, `over_budget`, `impatient`
 (a call before Discord's `retry_after` had passed), `expired` (a call after the token's end), `after_gone` (a call after
-10008 or 50027), `mass_pings`, `leaks` (a secret in some output, see simulator/check_secrets.py), and `invalid_requests`
-where the peak of ten minutes is above the limit. `figures` are counts that are no verdict by themselves; among them
-`undeliverable`: interactions whose message a fault took away (10008, 50027), which nobody can answer any more.
+10008 or 50027), `mass_pings`, `left_open` (answered in one message while another shows progress for ever), `leaks` (a
+secret in some output, see simulator/check_secrets.py), and `invalid_requests` where the peak of ten minutes is above
+the limit. `figures` are counts that are no verdict by themselves; among them `undeliverable`: interactions whose
+message a fault took away (10008, 50027), which nobody can answer any more.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class _Story:
     accepted: bool = False
     owed: bool = False
     messages: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
     finals: int = 0
     wait_until: float = 0.0
     gone: bool = False
@@ -58,13 +60,14 @@ class Report:
     after_gone: list[str] = field(default_factory=list)
     mass_pings: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
+    left_open: list[str] = field(default_factory=list)
     invalid_requests: list[int] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
 
     def violations(self) -> dict[str, list[Any]]:
         """Return the lists that are not empty."""
         names = ("lost", "twice", "changed_after_final", "late", "over_budget", "impatient", "expired", "after_gone",
-                 "mass_pings", "leaks", "invalid_requests")  # fmt: skip
+                 "mass_pings", "left_open", "leaks", "invalid_requests")  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     @property
@@ -115,6 +118,9 @@ class Checker:
             name for name in self.unanswered()
             if self._last_t - self._stories[name].first_sent_t >= self._pending_s
         ]  # fmt: skip
+        found.left_open = [
+            name for name, story in self._stories.items() if story.finals and story.messages.keys() - story.closed
+        ]
         found.over_budget = [
             fault for use in self._keys.values()
             for fault in use.violations(self._limits.get(use.provider), self._slack_s)
@@ -214,6 +220,8 @@ class Checker:
         before = story.messages.get(message)
         final = bool(event.get("final"))
         story.messages[message] = (event["visible"], final)
+        if final or event.get("deleted"):
+            story.closed.add(message)
         if before is not None and before[0] == event["visible"]:
             return
         if story.finals and final:

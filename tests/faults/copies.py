@@ -24,7 +24,7 @@ def patched_copy(place: Path, name: str) -> Path:
     """Copy what runs into `place` and apply a patch; raise `AssertionError` if it no longer fits the code."""
     place.mkdir(parents=True)
     for part in PARTS:
-        shutil.copytree(ROOT / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, place / part)  # with what is compiled: times of change are copied too
     refused = apply(place, name)
     assert not refused, f"{name}.patch does not fit the code any more:\n{refused}"
     return place

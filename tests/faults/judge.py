@@ -16,6 +16,8 @@ from simulator.ledger import Event, digest
 from tests.faults.stage import Happening
 
 POLL_S = 0.1
+QUIET_S = 1.5
+LIVELY = ("webhook", "provider_call", "provider_done", "sent", "acked")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,16 @@ class Judge:
         except AssertionError:
             return self.checker.unanswered()
         return []
+
+    async def quiet(self, seconds: float = QUIET_S, timeout: float = 30.0) -> None:
+        """Wait until nothing has happened for a while: a second answer would come after the first."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            self.read()
+            last = next((e["t"] for e in reversed(self.events) if e["event"] in LIVELY), 0.0)
+            if time.monotonic() - last >= seconds:
+                return
+            await asyncio.sleep(POLL_S)
 
     def interrupted(self, kill: Happening, keys: Iterable[str]) -> list[Resumption]:
         """Return what the instance with key set `keys` was at when it was killed, and how it went on.

@@ -12,7 +12,7 @@ from simulator.check import Report
 from tests.faults.stage import Happening
 
 INVARIANTS = {
-    "I1 every accepted interaction has exactly one final outcome": ("lost",),
+    "I1 every accepted interaction has exactly one final outcome, none is left open": ("lost", "left_open"),
     "I2 no second visible answer": ("twice",),
     "I3 no visible change after the final one": ("changed_after_final",),
     "I4 every ack within 3 s": ("late",),

@@ -72,7 +72,7 @@ async def drip(running: Stage) -> bytes:
 
 async def test_hostile_requests_get_nothing_and_cost_nobody_anything(trial: Trial) -> None:
     """401 for every bad signature, no 5xx, no job, no growth; the valid traffic beside it is answered as ever."""
-    count, valid = trial.size((1000, 60), (10_000, 600))
+    count, valid = trial.size((800, 50), (10_000, 600))
     rate = trial.size(100.0, 120.0)
     async with trial.stage() as (running, judge):
         enemy = attacker(trial, running)

@@ -51,7 +51,7 @@ class Trial:
     async def verdict(self, running: Stage, judge: Judge, *, settle_s: float = 60.0, pages: bool = True) -> None:
         """Wait for everybody's answer, then let the checker judge the ledger and search every output for secrets."""
         await judge.settled(settle_s)
-        judge.read()
+        await judge.quiet()
         report = judge.checker.report()
         outputs = [running.paths.logs, running.paths.run, running.ledger, running.directory / "simulator.log"]
         report.leaks = await asyncio.to_thread(leaks, outputs, running.secrets)

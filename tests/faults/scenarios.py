@@ -1,0 +1,101 @@
+"""Five small faults, each fatal to one of the mutants and harmless to the system as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from simulator.ledger import Event
+from tests.faults.judge import Judge
+from tests.faults.load import chats, play
+from tests.faults.stage import Stage
+from tests.faults.trial import Trial
+
+THINKING_1S = {"speed": {"ttft_s": 1.0, "tokens_per_s": 4000.0, "spread": 0.2}}
+
+
+@contextlib.contextmanager
+def store_locked(running: Stage) -> Iterator[None]:
+    """Hold the store's write lock, as another process or a slow disk would."""
+    connection = sqlite3.connect(running.database, isolation_level=None, timeout=5)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+async def killed_while_recording(trial: Trial, running: Stage, judge: Judge) -> None:
+    """The disk is slow and all instances are killed before it has taken anything."""
+    with store_locked(running):
+        sending = asyncio.create_task(play(running.control, running.interactions, chats(trial.rng, 12, 100.0)))
+        await asyncio.sleep(0.5)
+        kill_all(running)
+    await sending
+
+
+async def several_copies(trial: Trial, running: Stage, judge: Judge) -> None:
+    """Each interaction comes five times, at every instance."""
+    doors = " ".join(f"{running.instance_url(k)}/interactions" for k in range(1, running.count + 1))
+    await play(running.control, doors, [replace(ask, copies=5) for ask in chats(trial.rng, 6, 20.0)])
+
+
+async def edits_unheard(trial: Trial, running: Stage, judge: Judge) -> None:
+    """Discord takes an answer and the connection breaks before it can say so."""
+    await running.control.fault("discord", "done_then_drop", route="webhook", count=9)
+    await play(running.control, running.interactions, chats(trial.rng, 6, 20.0, seconds=(0.2, 0.4)))
+
+
+async def frozen_at_work(trial: Trial, running: Stage, judge: Judge) -> None:
+    """An instance is frozen in mid-work until others have done it, then goes on where it was."""
+    since = time.monotonic()
+    asks = chats(trial.rng, 8, 40.0, seconds=(2.5, 3.0))
+    sending = asyncio.create_task(play(running.control, running.interactions, asks))
+    await judge.until(lambda: len(begun(judge, since, "set-1")) > 1, 15, "some work of instance 1")
+    running.send(1, signal.SIGSTOP)
+    held = {call["prompt"] for call in begun(judge, since, "set-1")}
+    await judge.until(lambda: held <= ended_elsewhere(judge, since), 30, "the end of that work elsewhere")
+    await judge.quiet(0.5)
+    running.send(1, signal.SIGCONT)
+    await sending
+
+
+def begun(judge: Judge, since: float, key: str) -> list[Event]:
+    """The chat calls of a key since a moment."""
+    return [call for call in judge.provider_calls() if call["t"] > since and call["key"] == key]
+
+
+def ended_elsewhere(judge: Judge, since: float) -> set[str]:
+    """The prompts that another key than the first has answered since."""
+    done = judge.of("provider_done", provider="openai", outcome="ok")
+    return {call["prompt"] for call in done if call["t"] > since and call["key"] != "set-1"}
+
+
+async def killed_while_answering(trial: Trial, running: Stage, judge: Judge) -> None:
+    """Discord is slow, and all instances are killed while their answers are on the way to it."""
+    await running.control.fault("discord", "hang", route="webhook", seconds=4.0, for_s=5.0)
+    # Answered before any progress is shown: an edit that hangs would hold the answer back.
+    await play(running.control, running.interactions, chats(trial.rng, 8, 40.0, seconds=(0.2, 0.4)))
+    await asyncio.sleep(1.2)
+    kill_all(running)
+
+
+def kill_all(running: Stage) -> None:
+    """kill -9 every instance at once."""
+    for number in range(1, running.count + 1):
+        running.kill(number)
+
+
+FATAL_TO = {
+    "ack_before_record": killed_while_recording,
+    "dedupe_off": several_copies,
+    "post_instead_of_patch": edits_unheard,
+    "no_fencing": frozen_at_work,
+    "finish_before_answer": killed_while_answering,
+}
