@@ -14,13 +14,13 @@ from rich.console import Console
 from bench.capacity import chart
 from bench.capacity.cells import Cell, Plan, all_cells, choose, quick_cells
 from bench.capacity.report import Results, as_json, conditions, markdown, summary, table, targets
-from bench.capacity.run import run_cell
+from bench.capacity.run import run_wave
 from bench.capacity.verdict import Result
 from bench.machine import description, line
 from bench.processes import ROOT
-from ops.failures import OpsError
 
 TABLE_WIDTH = 150
+START_AND_STOP_S = 7.0
 RESULTS = ROOT / "bench" / "results" / "capacity.json"
 
 
@@ -30,7 +30,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="fewer cells: about 6 minutes in all")
     parser.add_argument("--cells", help="only these, as patterns: 'quartet/*/chat,one-set/*'")
     parser.add_argument("--list", action="store_true", help="name all cells and end")
-    parser.add_argument("--parallel", type=int, default=4, help="systems at once (default 4)")
+    parser.add_argument("--parallel", type=int, default=5, help="systems at once (default 5)")
     parser.add_argument("--windows", type=int, default=1, help="minutes of the measured interval (default 1)")
     parser.add_argument("--rpm", type=int, default=60, help="OpenAI requests per minute and key (default 60)")
     parser.add_argument("--seed", type=int, default=1)
@@ -105,28 +105,19 @@ def wide_console() -> Console:
 
 async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path | None, console: Console) -> Results:
     """Run the cells, `parallel` at a time, and return them in the order given, without those that did not start."""
-    starting, places = asyncio.Lock(), asyncio.Semaphore(parallel)
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False)
 
-    async def one(cell: Cell) -> None:
-        async with places:
-            try:
-                result = await run_cell(cell, plan, starting, keep, say)
-            except (OpsError, OSError) as error:  # the other cells' figures are still worth having
-                console.print(f"{cell.name}: {error}", style="red", markup=False)
-                return
-        results[cell] = result
-        say(f"{cell.name}: {result.done:.0f} calls  ({len(results)} of {len(cells)} cells)")
-
+    waves = [cells[at : at + parallel] for at in range(0, len(cells), parallel)]
+    minutes = sum(max(plan.run_s(cell.work) for cell in wave) + len(wave) * START_AND_STOP_S for wave in waves) / 60
+    say(f"{len(cells)} cells in {len(waves)} waves of {parallel}: about {minutes:.0f} minutes")
     results: dict[Cell, Result] = {}
-    minutes = plan.saturated_s * -(-len(cells) // parallel) / 60
-    say(f"{len(cells)} cells of {plan.saturated_s:.0f} s, {parallel} at a time: about {minutes * 1.1:.0f} minutes")
-    async with asyncio.TaskGroup() as group:
-        for cell in cells:
-            group.create_task(one(cell))
-    return {cell: results[cell] for cell in cells if cell in results}
+    for number, wave in enumerate(waves, start=1):
+        results |= await run_wave(wave, plan, keep, say)
+        done = ", ".join(f"{cell.name} {results[cell].done:.0f}" for cell in wave if cell in results)
+        say(f"wave {number} of {len(waves)}: calls {done}")
+    return results
 
 
 if __name__ == "__main__":

@@ -47,5 +47,5 @@ class Usage:
         total = self.machine_total_s - earlier.machine_total_s
         return Used(
             cores=seconds / max(1e-9, self.at - earlier.at),
-            machine_busy=(self.machine_busy_s - earlier.machine_busy_s) / max(1e-9, total),
+            machine_busy=min(1.0, (self.machine_busy_s - earlier.machine_busy_s) / max(1e-9, total)),
         )

@@ -1,12 +1,12 @@
-"""Runs one cell: a real system on a stage of its own, an open-loop load, and then the ledger's word."""
+"""Runs cells: for each a real system on a stage of its own, an open-loop load, and then the ledger's word."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,58 +46,86 @@ class Sender:
     unsent: int = 0
 
 
-async def run_cell(cell: Cell, plan: Plan, starting: asyncio.Lock, keep: Path | None, say: Say) -> Result:
-    """Measure one cell. Systems start one after the other (`starting`), since each looks for free ports.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started cell."""
 
-    With `keep` the cell's ledger and logs are left there.
+    cell: Cell
+    stage: Stage
+    system: System
+
+    @property
+    def paths(self) -> Paths:
+        """Where its files lie."""
+        return Paths(Path(self.system.data_dir))
+
+
+async def run_wave(cells: Sequence[Cell], plan: Plan, keep: Path | None, say: Say) -> dict[Cell, Result]:
+    """Measure some cells at the same time; those that don't start are said and left out.
+
+    All systems are started, one after the other, before any load: a start takes more of the processors than a load.
+    With `keep` each cell's ledger and logs are left there.
     """
-    with data_directory() as directory:
-        async with _running(cell, plan, directory, starting) as (stage, system):
-            say(f"{cell.name}: running")
-            span, load = await _load(cell, plan, stage, system)
-        # Everything has ended now: what was running is finished or handed back, and the ledger is complete.
-        events = await asyncio.to_thread(read_ledger, stage.ledger)
-        still_open = await _open_jobs(stage.settings.sqlite_path)
-        if keep is not None:
-            shutil.copytree(directory, keep / cell.name.replace("/", "-"), dirs_exist_ok=True, ignore=_sockets)
-    return judge(cell, plan, events, span, still_open, load)
+    with ExitStack() as stack:
+        running: list[Running] = []
+        try:
+            for cell in cells:
+                directory = stack.enter_context(data_directory())
+                say(f"{cell.name}: starting")
+                try:
+                    running.append(await asyncio.to_thread(_start, cell, plan, directory))
+                except (OpsError, OSError) as error:  # the other cells' figures are still worth having
+                    say(f"{cell.name}: {error}")
+            say(f"running {len(running)} systems under load")
+            loads = await asyncio.gather(*(_load(one, plan) for one in running))
+        finally:
+            await asyncio.gather(*(asyncio.to_thread(stop, one.paths, _silent) for one in running))
+        # Everything has ended now: what was running is finished or handed back, and the ledgers are complete.
+        results = {}
+        for one, (span, load) in zip(running, loads, strict=True):
+            results[one.cell] = await _judge(one, plan, span, load)
+            if keep is not None:
+                copy = keep / one.cell.name.replace("/", "-")
+                shutil.copytree(one.paths.data_dir, copy, dirs_exist_ok=True, ignore=_secrets)
+        return results
 
 
-@asynccontextmanager
-async def _running(
-    cell: Cell, plan: Plan, directory: Path, starting: asyncio.Lock
-) -> AsyncIterator[tuple[Stage, System]]:
+async def _judge(one: Running, plan: Plan, span: Span, load: Load) -> Result:
+    events = await asyncio.to_thread(read_ledger, one.stage.ledger)
+    still_open = await _open_jobs(one.stage.settings.sqlite_path)
+    return judge(one.cell, plan, events, span, still_open, load)
+
+
+def _silent(text: str) -> None:
+    pass
+
+
+def _start(cell: Cell, plan: Plan, directory: Path) -> Running:
+    """Start a system and wait until its instances know each other; again, should somebody have taken a port."""
     paths = Paths(directory)
-    try:
-        async with starting:
-            stage, system = await asyncio.to_thread(_start, cell, plan, paths.data_dir)
-        yield stage, system
-    finally:
-        await asyncio.to_thread(stop, paths, lambda _: None)
-
-
-def _start(cell: Cell, plan: Plan, directory: Path) -> tuple[Stage, System]:
-    """Start the system and wait until its instances know each other; again, should somebody have taken a port."""
     for attempt in range(1, START_TRIES + 1):
         stage = build_stage(cell, plan, directory)
         simulator = (stage.simulator_url, stage.simulator_command)
         try:
-            system = native.start(stage.file, stage.settings, lambda _: None, simulator)
+            system = native.start(stage.file, stage.settings, _silent, simulator)
             break
         except (OpsError, OSError):
             if attempt == START_TRIES:
                 raise
     everyone = list(range(1, len(system.ports) + 1))
     pages = [f"http://127.0.0.1:{port}/stats" for port in system.ports]
-    if not wait_for(
-        lambda: all((get_json(page) or {}).get("alive") == everyone for page in pages), ACQUAINTED_WITHIN_S
-    ):
-        raise OpsError(f"{cell.name}: the instances did not see each other within {ACQUAINTED_WITHIN_S:.0f} s.")
-    return stage, system
+
+    def acquainted() -> bool:
+        return all((get_json(page) or {}).get("alive") == everyone for page in pages)
+
+    if not wait_for(acquainted, ACQUAINTED_WITHIN_S):
+        stop(paths, _silent)
+        raise OpsError(f"the instances did not see each other within {ACQUAINTED_WITHIN_S:.0f} s")
+    return Running(cell, stage, system)
 
 
-async def _load(cell: Cell, plan: Plan, stage: Stage, system: System) -> tuple[Span, Load]:
-    paths = Paths(Path(system.data_dir))
+async def _load(one: Running, plan: Plan) -> tuple[Span, Load]:
+    cell, stage = one.cell, one.stage
     planned = await asyncio.to_thread(arrivals, cell, plan)
     async with ControlClient(stage.simulator_url, stage.control_token) as control:
         for fault in faults_of(cell, plan):
@@ -107,9 +135,9 @@ async def _load(cell: Cell, plan: Plan, stage: Stage, system: System) -> tuple[S
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(_send_all(control, stage.target, planned, started))
             await _sleep_until(span.t0)
-            before = Usage.of(processes_of(paths))
+            before = Usage.of(processes_of(one.paths))
             await _sleep_until(span.t1)
-            used = Usage.of(processes_of(paths)).since(before)
+            used = Usage.of(processes_of(one.paths)).since(before)
         sender = sending.result()
     return span, Load(used.cores, used.machine_busy, sender.late_s * 1000, sender.unsent)
 
@@ -148,6 +176,6 @@ async def _open_jobs(path: Path) -> set[str]:
         await engine.close()
 
 
-def _sockets(directory: str, names: list[str]) -> list[str]:
+def _secrets(directory: str, names: list[str]) -> list[str]:
     """Name what can't or must not be copied: sockets, and files with keys, simulated as they are."""
     return [name for name in names if name.endswith((".sock", "env.multi", "simulator.json"))]
