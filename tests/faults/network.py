@@ -13,10 +13,10 @@ CHUNK = 65_536
 
 
 class FaultyNetwork:
-    """Passes connections on to `port`. A black hole accepts (the kernel does) and then says nothing, both ways."""
+    """Passes connections on to `target`, once that is set. A black hole accepts, then is silent."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self) -> None:
+        self.target = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._clear = asyncio.Event()
@@ -48,7 +48,7 @@ class FaultyNetwork:
             if self.mode == "reset":
                 return
             await self._clear.wait()
-            back, out = await asyncio.open_connection("127.0.0.1", self._port)
+            back, out = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(out)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, out))
@@ -80,9 +80,9 @@ class FaultyNetwork:
 
 
 @asynccontextmanager
-async def faulty_network(port: int) -> AsyncIterator[FaultyNetwork]:
+async def faulty_network() -> AsyncIterator[FaultyNetwork]:
     """Run one on a free loopback port."""
-    network = FaultyNetwork(port)
+    network = FaultyNetwork()
     server = await asyncio.start_server(network._serve, "127.0.0.1", 0)
     network.port = server.sockets[0].getsockname()[1]
     try:

@@ -33,6 +33,7 @@ class Check:
     name: str
     ok: bool
     detail: str = ""
+    timed: bool = False
 
 
 @dataclass
@@ -66,10 +67,7 @@ class Record:
 
     def timed(self, name: str, ok: bool, detail: object = "") -> None:
         """Note whether something that hangs on time held: where the machine was starved, that says nothing of us."""
-        if not ok and self.starved > STARVED:
-            self.not_run.append(f"{name}: not judged, for want of processor time ({self.starved:.0%}): {detail}")
-        else:
-            self.check(name, ok, detail)
+        self.checks.append(Check(name, bool(ok), str(detail), timed=True))
 
     def judge(self, report: Report) -> None:
         """Note the checker's verdict on each invariant, and its figures."""
@@ -112,9 +110,16 @@ class Record:
     def require(self) -> None:
         """Fail, naming everything that did not hold."""
         self.complete = True
+        if self.starved > STARVED:
+            self._set_aside([check for check in self.checks if check.timed and not check.ok])
         failed = [f"{check.name}: {check.detail}" for check in self.checks if not check.ok]
         assert not failed, f"fault {self.number}, seed {self.seed}:\n  " + "\n  ".join(failed)
         assert self.checks, "nothing was checked"
+
+    def _set_aside(self, late: list[Check]) -> None:
+        self.checks = [check for check in self.checks if check not in late]
+        why = f"not judged, for want of processor time ({self.starved:.0%} of the time somebody waited for some)"
+        self.not_run += [f"{check.name}: {why}: {check.detail}" for check in late]
 
 
 def _cell(text: str) -> str:
