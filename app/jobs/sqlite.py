@@ -128,7 +128,10 @@ class SqliteJobStore:
         )
 
     async def counts(self) -> QueueCounts:
-        select = f"SELECT state, home, count(*) FROM jobs WHERE state IN ('{WAITING}','{RUNNING}') GROUP BY state, home"
+        select = " UNION ALL ".join(
+            f"SELECT '{state}', home, count(*) FROM jobs WHERE state='{state}' GROUP BY home"
+            for state in (WAITING, RUNNING)  # apart, since each has an index of its own
+        )
         rows = await self._engine.read(lambda connection: connection.execute(select).fetchall())
         return QueueCounts(
             waiting={home: count for state, home, count in rows if state == WAITING},

@@ -94,10 +94,10 @@ async def test_instant_commands_show_the_same_picture_from_any_instance(tmp_path
         for instance in running.instances:
             await instance.instance.overview.refresh()
             asked = await running.sim.discord.interact(instance.interactions, "할당", user_id=USER)
-            assert asked.ack.type == 4
-            assert f"{USER} % 2 + 1 = {HOME}" in asked.message.content
+            assert asked.ack is not None and asked.ack.type == 4
+            assert asked.message is not None and f"{USER} % 2 + 1 = {HOME}" in asked.message.content
             balanced = await running.sim.discord.interact(instance.interactions, "로드밸런서", user_id=USER)
-            assert "2/2" in balanced.message.content
+            assert balanced.message is not None and "2/2" in balanced.message.content
 
 
 async def test_the_operator_sees_what_goes_on(one: System) -> None:
