@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -21,6 +23,8 @@ from bench.processes import ROOT
 
 TABLE_WIDTH = 150
 START_AND_STOP_S = 7.0
+T = TypeVar("T")
+
 RESULTS = ROOT / "bench" / "results" / "capacity.json"
 
 
@@ -69,7 +73,11 @@ def measure(
 ) -> int:
     """Run the cells, show and with `where` write what came out; 0 if all of it is as it should be."""
     machine = description()
-    results = asyncio.run(run_all(cells, plan, parallel, keep, console))
+    try:
+        results = asyncio.run(ended_orderly(run_all(cells, plan, parallel, keep, console)))
+    except asyncio.CancelledError:
+        console.print("Ended; every system was stopped.")
+        return 130
     judged = targets(results)
     console.print(table(results))
     console.print(conditions(results), markup=False)
@@ -101,6 +109,22 @@ def wide_console() -> Console:
     """Return a console that does not squeeze the table: a file or a pipe has no width of its own."""
     console = Console()
     return console if console.is_terminal else Console(width=TABLE_WIDTH)
+
+
+async def ended_orderly(work: Coroutine[Any, Any, T]) -> T:
+    """Turn Ctrl-C and SIGTERM into a cancellation, so that no system stays behind."""
+    task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        if not asked:  # a second Ctrl-C must not interrupt the clearing away
+            asked = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    return await task
 
 
 async def run_all(cells: Sequence[Cell], plan: Plan, parallel: int, keep: Path | None, console: Console) -> Results:

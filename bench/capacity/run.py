@@ -68,18 +68,19 @@ async def run_wave(cells: Sequence[Cell], plan: Plan, keep: Path | None, say: Sa
     """
     with ExitStack() as stack:
         running: list[Running] = []
+        directories: list[Path] = []
         try:
             for cell in cells:
-                directory = stack.enter_context(data_directory())
+                directories.append(stack.enter_context(data_directory()))
                 say(f"{cell.name}: starting")
                 try:
-                    running.append(await asyncio.to_thread(_start, cell, plan, directory))
+                    running.append(await _to_its_end(_start, cell, plan, directories[-1]))
                 except (OpsError, OSError) as error:  # the other cells' figures are still worth having
                     say(f"{cell.name}: {error}")
             say(f"running {len(running)} systems under load")
             loads = await asyncio.gather(*(_load(one, plan) for one in running))
         finally:
-            await asyncio.gather(*(asyncio.to_thread(stop, one.paths, _silent) for one in running))
+            await asyncio.gather(*(asyncio.to_thread(stop, Paths(path), _silent) for path in directories))
         # Everything has ended now: what was running is finished or handed back, and the ledgers are complete.
         results = {}
         for one, (span, load) in zip(running, loads, strict=True):
@@ -88,6 +89,16 @@ async def run_wave(cells: Sequence[Cell], plan: Plan, keep: Path | None, say: Sa
                 copy = keep / one.cell.name.replace("/", "-")
                 shutil.copytree(one.paths.data_dir, copy, dirs_exist_ok=True, ignore=_secrets)
         return results
+
+
+async def _to_its_end(start: Callable[[Cell, Plan, Path], Running], cell: Cell, plan: Plan, path: Path) -> Running:
+    """Start in a thread; if this is cancelled meanwhile, wait for the thread: only what has started can be stopped."""
+    task = asyncio.create_task(asyncio.to_thread(start, cell, plan, path))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 async def _judge(one: Running, plan: Plan, span: Span, load: Load) -> Result:
