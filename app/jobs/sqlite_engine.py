@@ -21,12 +21,16 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from app.errors import QuartetError, StoreUnavailable
+from app.jobs.sqlite_lock import end_stopped_holder
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
 
 BUSY_TIMEOUT_S = 2.0
 """How long a transaction waits for another process's; Discord waits 3 s for the answer that depends on it."""
+
+LOOK_AFTER_S = 0.4
+"""How long it waits before it looks who holds the lock."""
 
 LARGEST_BATCH = 1024
 
@@ -150,7 +154,7 @@ class SqliteEngine:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path, timeout=LOOK_AFTER_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
@@ -216,11 +220,24 @@ class SqliteEngine:
                 return batch, True
         return batch, False
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock. Others hold it for milliseconds; one that was stopped meanwhile would hold it for ever."""
+        give_up = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+                end_stopped_holder(self.path)
+            else:
+                return
+
     def _commit(self, connection: sqlite3.Connection, batch: list[_Pending]) -> None:
         try:
             if _identity(self.path) != self._identity:
                 raise StoreUnavailable("it is not the file that was opened: put that one back, or restart")
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             wanted = [pending for pending in batch if not pending.future.cancelled()]
             _run_batched(connection, wanted)
             for pending in wanted:

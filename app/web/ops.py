@@ -40,7 +40,10 @@ class OpsPages:
     worker: Worker
 
     async def health(self) -> JSONResponse:
-        """200 if the store takes our signs of life and the worker looks at the queue; else 503 and which fails."""
+        """200 if the store takes our signs of life and the worker looks at the queue; else 503 and which fails.
+
+        A key that is cooling, spent or dead is named, and does not make this red: other instances do its work.
+        """
         checks = self.worker.healthy()
         healthy = all(checks.values()) and not self.worker.draining
         body: dict[str, Any] = {
@@ -48,6 +51,7 @@ class OpsPages:
             "instance": self.instance,
             "version": VERSION,
             **{name: "ok" if fine else "failing" for name, fine in checks.items()},
+            "keys": {provider: key.state.value for provider, key in self.worker.keys.snapshots().items()},
         }
         return JSONResponse(body, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
 

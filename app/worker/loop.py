@@ -63,7 +63,7 @@ class Worker:
         self._leases = leases
         self._runner = runner
         self._commands = commands
-        self._keys = keys
+        self.keys = keys
         self._overview = overview
         self._clock = clock
         self._slots = slots
@@ -160,7 +160,7 @@ class Worker:
         while True:
             self._wake.clear()
             if not await self._lease_once():
-                await self._woken(max(SHORTEST_POLL_S, min(POLL_S, self._keys.next_free_s())))
+                await self._woken(max(SHORTEST_POLL_S, min(POLL_S, self.keys.next_free_s())))
 
     async def _lease_once(self) -> bool:
         """Lease what fits and start it; whether there was any."""
@@ -200,7 +200,7 @@ class Worker:
 
     def _room(self, kind: str) -> int:
         """How many more jobs of a kind this instance may take: its keys' budget, and its own day's limit."""
-        room = self._keys.room(self._commands[kind].providers) - self._leases.not_begun(kind)
+        room = self.keys.room(self._commands[kind].providers) - self._leases.not_begun(kind)
         limit = self._day_limits.get(kind, 0)
         if limit:
             done = self._overview.done_today(self._leases.owner, kind)

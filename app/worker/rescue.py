@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Mapping
 
 import structlog
@@ -11,6 +12,7 @@ from app.balancing.budget import KeyState
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import PROGRESS_MARK, JobCommand
+from app.commands.formatting import duration
 from app.discord.models import parse, read_json
 from app.discord.replies import Message
 from app.errors import (
@@ -22,9 +24,9 @@ from app.errors import (
     StoreError,
     StoreUnavailable,
 )
-from app.jobs.job import Job
+from app.jobs.job import Finish, Outcome
 from app.jobs.store import JobStore, WaitingJob
-from app.texts import Text
+from app.texts import Locale, Text
 from app.worker.delivery import Delivery
 from app.worker.leases import LeaseBook
 from app.worker.runner import LONGEST_REST_S, Runner
@@ -35,6 +37,10 @@ TELL_AGAIN_AFTER_S = 8.0
 TOLD_KEPT_S = 60.0
 TELL_AT_ONCE = 8
 """How many users are told their place in one look: telling everybody in a long queue would cost more than it gives."""
+
+PACE_WINDOW_S = 60.0
+PACE_JOBS = 2000
+PACE_SHORTEST_S, PACE_LONGEST_S = 3.0, 900.0
 
 END_BEFORE_S = 30.0
 """A job that still waits this long before its end is ended with an honest sentence."""
@@ -49,6 +55,7 @@ _PLACE = Text(
 _NEXT = Text(
     ko=PROGRESS_MARK + " 대기 중이에요 · 다음 차례예요", en=PROGRESS_MARK + " Waiting in the queue · you are next"
 )
+_ABOUT = Text(ko=" · 약 {seconds}", en=" · about {seconds}")
 
 log = structlog.get_logger("rescue")
 
@@ -176,24 +183,37 @@ class Rescue:
         ]
         due.sort(key=lambda pair: self._told.get(pair[1].id, 0.0))
         chosen = due[:TELL_AT_ONCE]
-        self._told.update((job.id, now) for _, job in chosen)
-        await asyncio.gather(*(self._tell_place(job, ahead) for ahead, job in chosen))
+        if chosen:
+            pace = await self._pace(now, chosen[0][1].home)
+            self._told.update((job.id, now) for _, job in chosen)
+            await asyncio.gather(*(self._tell_place(job, ahead, pace * (ahead + 1)) for ahead, job in chosen))
 
-    async def _tell_place(self, waiting: WaitingJob, ahead: int) -> None:
+    async def _pace(self, now: float, home: int) -> float:
+        """Return the seconds between two ends of a home's jobs, as measured lately; infinite if none has ended."""
+        ended = await self._store.history(since=now - PACE_WINDOW_S, limit=PACE_JOBS)
+        count = sum(job.home == home for job in ended)
+        return PACE_WINDOW_S / count if count else math.inf
+
+    async def _tell_place(self, waiting: WaitingJob, ahead: int, seconds: float) -> None:
         job = await self._leases.take_one(waiting.id)
         if job is None:
             return
         try:
             interaction = parse(read_json(job.payload))
-            text = _PLACE.format(ahead=ahead) if ahead else _NEXT
-            await self._delivery.progress(job, interaction, Message(text.to(interaction.locale)))
+            await self._delivery.progress(job, interaction, Message(_place(ahead, seconds, interaction.locale)))
         except AnswerGone:
-            log.info("the message is gone before its turn", interaction=job.id)
-        finally:
-            await self._give_back(job)
-
-    async def _give_back(self, job: Job) -> None:
-        try:
+            # Nobody would see the answer, so nothing is paid for it.
+            log.info("the message was deleted before its turn", interaction=job.id)
+            await self._store.finish(job, Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="AnswerGone"))
+        else:
             await self._store.release(job, counted=False)
         finally:
             self._leases.drop(job)
+
+
+def _place(ahead: int, seconds: float, locale: Locale) -> str:
+    """Say where somebody stands, and how long that took lately if it is worth saying."""
+    text = (_PLACE.format(ahead=ahead) if ahead else _NEXT).to(locale)
+    if PACE_SHORTEST_S <= seconds <= PACE_LONGEST_S:
+        text += _ABOUT.format(seconds=duration(seconds, locale)).to(locale)
+    return text

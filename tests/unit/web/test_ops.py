@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from starlette.responses import Response
 
+from app.balancing.budget import KeySnapshot, KeyState
 from app.errors import StoreUnavailable
 from app.web.ops import OpsPages
 from app.worker.loop import Worker
@@ -17,7 +18,9 @@ from tests.unit.edge.kit import Bench
 
 def pages(bench: Bench, *, store: bool = True, worker: bool = True, draining: bool = False) -> OpsPages:
     """Return the pages of an instance in some state of health."""
-    state = SimpleNamespace(healthy=lambda: {"store": store, "worker": worker}, draining=draining, running=2)
+    keys = SimpleNamespace(snapshots=lambda: {"openai": KeySnapshot(KeyState.DEAD), "minimax": KeySnapshot()})
+    checks = {"store": store, "worker": worker}
+    state = SimpleNamespace(healthy=lambda: checks, draining=draining, running=2, keys=keys)
     return OpsPages(1, bench.overview, bench.limits, bench.metrics, cast(Worker, state))
 
 
@@ -70,3 +73,10 @@ async def test_metrics_and_dashboard() -> None:
     dashboard = await pages(Bench()).dashboard()
     assert dashboard.headers["content-security-policy"].startswith("default-src 'none'")
     assert dashboard.headers["content-type"].startswith("text/html")
+
+
+async def test_health_names_a_dead_key_without_turning_red(bench: Bench) -> None:
+    """An operator sees at once which key was rejected; the instance stays in service, since others do its work."""
+    answer = await pages(bench).health()
+    assert answer.status_code == 200
+    assert body(answer)["keys"] == {"openai": "dead", "minimax": "ready"}
