@@ -221,7 +221,7 @@ class SqliteEngine:
         return batch, False
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock. Others hold it for milliseconds; one that was stopped meanwhile would hold it for ever."""
+        """Take the write lock. Others hold it for milliseconds; one that was stopped would do so for ever."""
         give_up = time.monotonic() + BUSY_TIMEOUT_S
         while True:
             try:
