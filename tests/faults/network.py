@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -35,7 +37,7 @@ class FaultyNetwork:
             self._clear.set()
         if mode == "reset":
             for writer in list(self._writers):
-                writer.transport.abort()
+                _reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -46,6 +48,7 @@ class FaultyNetwork:
         out: asyncio.StreamWriter | None = None
         try:
             if self.mode == "reset":
+                _reset(writer)
                 return
             await self._clear.wait()
             back, out = await asyncio.open_connection("127.0.0.1", self.target)
@@ -77,6 +80,14 @@ class FaultyNetwork:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with RST: a mere close would end the stream in order."""
+    sock = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # it is closed already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 @asynccontextmanager

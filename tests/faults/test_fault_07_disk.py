@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.processes import wait_for
 from tests.faults.load import THINKING, Played, chats, play
 from tests.faults.scenarios import kill_all
 from tests.faults.stage import Stage
@@ -47,8 +48,10 @@ def small_disk(place: Path) -> Iterator[Path]:
 
 
 def remount(place: Path, how: str) -> None:
-    """Make the disk `ro` or `rw`."""
-    subprocess.run(["mount", "-o", f"remount,{how}", str(place)], check=True)
+    """Make the disk `ro` or `rw`; it is busy until the last writer is quite gone."""
+    command = ["mount", "-o", f"remount,{how}", str(place)]
+    done = wait_for(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0, 10)
+    assert done, f"the disk can't be made {how}"
 
 
 def fill(place: Path) -> Path:

