@@ -16,7 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +31,8 @@ from simulator.client import ControlClient
 from tests.acceptance.native_kit import free_block
 
 APPLICATION_ID = "1200000000000000000"
+BOT_TOKEN = "simulated-bot-token-of-the-fault-tests"
 START_TIMEOUT_S = 90.0
-LEDGER_TAIL_S = 0.05
 
 
 @dataclass
@@ -58,7 +58,6 @@ class Stage:
     public_key: str
     began: float
     happenings: list[Happening] = field(default_factory=list)
-    held: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def interactions(self) -> str:
@@ -101,10 +100,7 @@ class Stage:
 
     def pid(self, number: int) -> int:
         """The pid of an instance's present process, or of the launcher that is about to become it."""
-        return self._pid_of(f"instance-{number}")
-
-    def _pid_of(self, program: str) -> int:
-        return int((self.paths.pids / program).read_text())
+        return int((self.paths.pids / f"instance-{number}").read_text())
 
     def note(self, what: str, instance: int = 0) -> Happening:
         """Write down what is done now."""
@@ -125,7 +121,7 @@ class Stage:
         return self.send(number, signal.SIGKILL)
 
     @contextlib.contextmanager
-    def supervisor_held(self) -> Any:
+    def supervisor_held(self) -> Iterator[None]:
         """Keep the supervisor from restarting anybody meanwhile, as if the machine were slow or the instance gone."""
         pid = int((self.paths.run / "supervisord.pid").read_text())
         os.kill(pid, signal.SIGSTOP)
@@ -171,9 +167,6 @@ class Stage:
             for page in ("health", "stats", "metrics", "dashboard"):
                 found[f"instance {number} /{page}"] = get(f"{self.instance_url(number)}/{page}")[1]
         return found
-
-
-BOT_TOKEN = "simulated-bot-token-of-the-fault-tests"
 
 
 @asynccontextmanager
