@@ -95,30 +95,9 @@ class Instance:
         connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
         self._discord_http = httpx2.AsyncClient(limits=connections)
         self._provider_http = httpx2.AsyncClient(limits=connections)
-        self._chat = OpenAIChat(
-            settings.openai_api_key.get_secret_value(),
-            settings.openai_base_url,
-            settings.openai_model,
-            self._provider_http,
-            max_output_tokens=settings.openai_max_output_tokens,
-            clock=self.clock,
-            on_rate=self.keys[OPENAI].learn,
-        )
+        self._chat = self._make_chat()
         self.worker = self._make_worker()
-        self.intake = Intake(
-            self.store,
-            self.clock,
-            rules=IntakeRules(
-                instance_count=settings.instance_count,
-                routing=settings.routing,
-                max_waiting=settings.max_queued_jobs,
-                user_quota=settings.user_daily_quota,
-                day_starts_at=settings.day_starts_at_utc * 3600,
-            ),
-            cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
-            day_exhausted=self._day_exhausted,
-            notify=self.worker.notify,
-        )
+        self.intake = self._make_intake()
         self.edge = Edge(
             instance=settings.instance_id,
             verifier=SignatureVerifier(settings.discord_public_key, self.clock),
@@ -130,8 +109,11 @@ class Instance:
             clock=self.clock,
             metrics=self.metrics,
         )
+        self.asgi: ASGIApp = InteractionsEndpoint(self.edge, self._make_api(), settings.instance_id)
+
+    def _make_api(self) -> FastAPI:
         pages = OpsPages(
-            instance=settings.instance_id,
+            instance=self.settings.instance_id,
             overview=self.overview,
             limits=self.limits,
             metrics=self.metrics,
@@ -141,7 +123,37 @@ class Instance:
             title="Quartet", version=VERSION, lifespan=self._lifespan, docs_url=None, redoc_url=None, openapi_url=None
         )
         api.include_router(ops_routes(pages))
-        self.asgi: ASGIApp = InteractionsEndpoint(self.edge, api, settings.instance_id)
+        return api
+
+    def _make_chat(self) -> OpenAIChat:
+        settings = self.settings
+        return OpenAIChat(
+            settings.openai_api_key.get_secret_value(),
+            settings.openai_base_url,
+            settings.openai_model,
+            self._provider_http,
+            max_output_tokens=settings.openai_max_output_tokens,
+            clock=self.clock,
+            on_rate=self.keys[OPENAI].learn,
+        )
+
+    def _make_intake(self) -> Intake:
+        settings = self.settings
+        rules = IntakeRules(
+            instance_count=settings.instance_count,
+            routing=settings.routing,
+            max_waiting=settings.max_queued_jobs,
+            user_quota=settings.user_daily_quota,
+            day_starts_at=settings.day_starts_at_utc * 3600,
+        )
+        return Intake(
+            self.store,
+            self.clock,
+            rules=rules,
+            cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
+            day_exhausted=self._day_exhausted,
+            notify=self.worker.notify,
+        )
 
     def _make_worker(self) -> Worker:
         settings = self.settings

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from app.jobs.job import JobState
+
+WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
+
 MIGRATIONS = (
     """
     CREATE TABLE jobs (

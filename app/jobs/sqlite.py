@@ -8,21 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.errors import LeaseLost
-from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, Outcome, ServedBecause
+from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, ServedBecause
+from app.jobs.schema import DONE, RUNNING, WAITING
 from app.jobs.sqlite_engine import SqliteEngine
+from app.jobs.sqlite_leasing import any_lease, lease, take
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
-
-WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
 
 _PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by"
 _PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?)"
 _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
-
-_JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
-
-_BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL)"
-"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept."""
 
 _REPEATABLE = f"id=? AND user_id=? AND state='{DONE}' AND payload IS NOT NULL"
 _USED = (
@@ -65,9 +60,9 @@ class SqliteJobStore:
         return await self._engine.write(write)
 
     async def lease(self, request: LeaseRequest) -> list[Job]:
-        if request.limit <= 0 or not await self._engine.read(lambda connection: _any_lease(connection, request)):
+        if request.limit <= 0 or not await self._engine.read(lambda connection: any_lease(connection, request)):
             return []
-        return await self._engine.write(lambda connection: _lease(connection, request))
+        return await self._engine.write(lambda connection: lease(connection, request))
 
     async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
         def write(connection: sqlite3.Connection) -> Job | None:
@@ -76,7 +71,7 @@ class SqliteJobStore:
             if found is None:
                 return None
             because = ServedBecause.HOME if found[1] == owner else ServedBecause.HOME_BUSY
-            return _take(connection, found[0], because, owner=owner, now=now, until=now + lease_s)
+            return take(connection, found[0], because, owner=owner, now=now, until=now + lease_s)
 
         return await self._engine.write(write)
 
@@ -233,108 +228,6 @@ def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
         while len(jobs) - start >= size:
             yield jobs[start : start + size]
             start += size
-
-
-_CANDIDATES = f"""
-WITH turns AS (
-    SELECT seq, home, kind, because, pinned, result, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
-        row_number() OVER (PARTITION BY user_id ORDER BY seq)
-            + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
-    FROM jobs WHERE state='{WAITING}'
-), open AS (
-    SELECT * FROM turns
-    WHERE pinned IS NULL AND result IS NULL AND kind IN (SELECT value FROM json_each(:kinds))
-        AND (:user_limit=0 OR turn<=:user_limit)
-        AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
-)
-SELECT seq, because, kind, rank FROM (
-    SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns
-        WHERE pinned=:owner OR (result IS NOT NULL AND (home=:owner OR received_at<:stale))
-    UNION ALL
-    SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0 FROM jobs
-        WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
-            AND (lease_until<:now OR (owner IN (SELECT value FROM json_each(:dead)) AND NOT EXISTS (
-                SELECT 1 FROM instances WHERE instance=owner AND beat_at>=:dead_before))
-            OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held)))
-            OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
-            AND (pinned IS NULL OR pinned=:owner)
-    UNION ALL
-    SELECT seq, '{ServedBecause.HOME}', kind, 0, turn FROM open WHERE home=:owner
-    UNION ALL
-    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1, turn FROM open
-        WHERE home<>:owner AND home IN (SELECT value FROM json_each(:dead))
-    UNION ALL
-    SELECT seq, CASE WHEN at_home IN (SELECT value FROM json_each(:spent)) THEN '{ServedBecause.HOME_SPENT}'
-            ELSE '{ServedBecause.HOME_BUSY}' END, kind, 2, turn FROM open
-        WHERE home<>:owner AND home NOT IN (SELECT value FROM json_each(:dead)) AND received_at<CASE
-            WHEN home IN (SELECT value FROM json_each(:full)) OR at_home IN (SELECT value FROM json_each(:spent))
-            THEN :known ELSE :stale END
-) ORDER BY rank, turn, seq
-"""
-"""Own pins and what a dead instance left; then the own home's jobs, a dead home's, and those a live home can't serve.
-
-Within each, users take turns: a user's first job goes before everybody's second, counting what runs already.
-"""
-
-
-def _lease_values(request: LeaseRequest) -> dict[str, Any]:
-    return {
-        "owner": request.owner,
-        "kinds": json.dumps([kind for kind, room in request.kinds.items() if room > 0]),
-        "held": json.dumps(list(request.held)),
-        "dead": json.dumps([instance for instance in request.dead if instance != request.owner]),
-        "lives": json.dumps({instance: at for instance, at in request.lives.items() if instance != request.owner}),
-        "full": json.dumps(list(request.full)),
-        "spent": json.dumps([f"{home}:{kind}" for home, kind in request.spent]),
-        "now": request.now,
-        "dead_before": request.dead_before,
-        "stale": request.now - request.steal_after_s,
-        "known": request.now - request.steal_known_s,
-        "user_limit": request.user_limit,
-    }
-
-
-def _any_lease(connection: sqlite3.Connection, request: LeaseRequest) -> bool:
-    """Look before writing: an idle instance polls often, and only a transaction that writes costs a disk flush."""
-    return connection.execute(_CANDIDATES, _lease_values(request)).fetchone() is not None
-
-
-def _lease(connection: sqlite3.Connection, request: LeaseRequest) -> list[Job]:
-    until = request.now + request.lease_s
-    return [
-        _take(connection, seq, because, owner=request.owner, now=request.now, until=until)
-        for seq, because in _within_room(connection, request)
-    ]
-
-
-def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[tuple[int, ServedBecause]]:
-    """Choose the first candidates that fit the limit and the room for their kind.
-
-    What was begun already (rank -1) needs no room.
-    """
-    room = dict(request.kinds)
-    chosen: list[tuple[int, ServedBecause]] = []
-    for seq, because, kind, rank in connection.execute(_CANDIDATES, _lease_values(request)):
-        if len(chosen) == request.limit:
-            break
-        if rank < 0 or room.get(kind, 0) > 0:
-            room[kind] = room.get(kind, 0) - 1
-            chosen.append((seq, ServedBecause(because)))
-    return chosen
-
-
-def _take(
-    connection: sqlite3.Connection, seq: int, because: ServedBecause, *, owner: int, now: float, until: float
-) -> Job:
-    update = (
-        f"UPDATE jobs SET state='{RUNNING}', owner=?, because=?, fence=fence+1, attempts=attempts+1, lease_until=?, "
-        f"started_at=? WHERE seq=? RETURNING {_JOB_COLUMNS}"
-    )
-    row = connection.execute(update, (owner, because.value, until, now, seq)).fetchall()[0]
-    *fields, checkpoint, result = row
-    job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts = fields
-    facts = json.loads(checkpoint) if checkpoint else {}
-    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, facts, result)
 
 
 def _finished(row: Row) -> FinishedJob:
