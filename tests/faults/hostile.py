@@ -50,17 +50,24 @@ class Attacker:
     def short_signature(self) -> Attack:
         """A genuine one without its end."""
         body = self._body()
-        return self._attack("short signature", self._headers(self._sign(body)[: self._rng.randrange(128)]), body, 401)
+        return self._attack(
+            "short signature",
+            self._headers(self.genuine(body)["X-Signature-Ed25519"][: self._rng.randrange(128)]),
+            body,
+            401,
+        )
 
     def long_signature(self) -> Attack:
         """A genuine one with more behind it."""
         body = self._body()
-        return self._attack("long signature", self._headers(self._sign(body) + "00" * 40), body, 401)
+        return self._attack(
+            "long signature", self._headers(self.genuine(body)["X-Signature-Ed25519"] + "00" * 40), body, 401
+        )
 
     def altered_body(self) -> Attack:
         """One byte is not what was signed."""
         body = self._body()
-        headers = self._headers(self._sign(body))
+        headers = self.genuine(body)
         at = self._rng.randrange(len(body))
         altered = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
         return self._attack("altered body", headers, altered, 401)
@@ -79,20 +86,20 @@ class Attacker:
     def not_utf8(self) -> Attack:
         """Signed bytes that are no text."""
         body = b'{"type":2,"id":"' + self._rng.randbytes(40).replace(b'"', b"\xff") + b'"}'
-        return self._attack("not UTF-8", self._headers(self._sign(body)), body, 400)
+        return self._attack("not UTF-8", self.genuine(body), body, 400)
 
     def deep(self) -> Attack:
         """Signed JSON that is nested too deep to be read."""
         depth = self._rng.randrange(20_000, 100_000)
         body = b'{"type":2,"data":' + b"[" * depth + b"]" * depth + b"}"
-        return self._attack("deep JSON", self._headers(self._sign(body)), body, 400)
+        return self._attack("deep JSON", self.genuine(body), body, 400)
 
     def not_an_object(self) -> Attack:
         """Signed JSON that is no interaction."""
         body = self._rng.choice(
             [b"[]", b"null", b'"x"', b"3", b'{"type":2}', b'{"type":2,"data":3,"id":[],"token":{}}']
         )
-        return self._attack("not an interaction", self._headers(self._sign(body)), body, 400)
+        return self._attack("not an interaction", self.genuine(body), body, 400)
 
     def too_large(self) -> Attack:
         """Ten megabytes."""
@@ -100,15 +107,16 @@ class Attacker:
         return self._attack("10 MB", self._headers("0" * 128), body, 413)
 
     def genuine(self, body: bytes) -> dict[str, str]:
-        """Return headers that make a body genuine."""
-        return self._headers(self._sign(body))
+        """Return headers that make a body genuine; one stamp for both, or a second could pass between them."""
+        stamp = str(int(time.time()))
+        return self._headers(self._sign(body, stamp), stamp)
 
     def _attack(self, kind: str, headers: dict[str, str], body: bytes, right: int) -> Attack:
         common = {"Content-Type": "application/json", "User-Agent": AGENT}
         return Attack(kind, {**common, **headers}, body, frozenset({right}))
 
-    def _sign(self, body: bytes, stamp: str = "") -> str:
-        return str(self._signing.sign((stamp or str(int(time.time()))).encode() + body).signature.hex())
+    def _sign(self, body: bytes, stamp: str) -> str:
+        return str(self._signing.sign(stamp.encode() + body).signature.hex())
 
     @staticmethod
     def _headers(signature: str, stamp: str = "") -> dict[str, str]:
