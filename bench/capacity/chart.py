@@ -25,7 +25,7 @@ COLOURS = {
 USERS = {Users.UNIFORM: "even use", Users.ZIPF: "Zipf 1.1", Users.ONE_HOME: "all on one home"}
 WORKS = {Work.CHAT: "chat", Work.MIXED: "chat, images, videos"}
 INK, FAINT = "#24292f", "#d8dee4"
-BAR, DPI = 0.2, 200
+BAR, DPI = 0.215, 200
 WIDTH_IN, HEIGHT_IN = 8.0, 4.0
 
 
@@ -74,7 +74,7 @@ def _bars(axes: Any, mode: Mode, groups: Sequence[Mapping[Mode, float]]) -> None
     for place, value in zip(places, values, strict=True):
         text = f"{value:.2f}" if strong else f"{value:.1f}"
         over = value if value < SETS - 0.4 else SETS  # not on the line that marks four sets
-        axes.text(place, over + 0.07, text, ha="center", fontsize=8, fontweight="bold" if strong else "normal")
+        axes.text(place, over + 0.07, text, ha="center", fontsize=7, fontweight="bold" if strong else "normal")
 
 
 def _dress(axes: Any, groups: Sequence[tuple[Work, Users]], run: Mapping[str, Any]) -> None:
