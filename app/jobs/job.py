@@ -12,6 +12,11 @@ MAX_ATTEMPTS = 3
 """A job whose process died this often while it ran ends with an apology."""
 
 
+SUSPECT_AFTER = 2
+"""A job that was running in this many crashes is suspected of causing them. An instance runs one suspect at a time, so
+that the guilty one is not joined, and its innocent neighbours not counted down with it, once more."""
+
+
 class JobState(StrEnum):
     """Where a job stands."""
 
@@ -91,7 +96,7 @@ class LeaseRequest:
     each of the others lives; what it was leased before that, an earlier life left. `steal_after_s`:
     how long another live home's job must have waited before it may be taken; `steal_known_s`: the same if that home is
     known to be `full`, or to be without a usable key for the kind (`spent`, pairs of home and kind). `user_limit`: how
-    many jobs of one user may run at once, over all instances; 0 is no limit.
+    many jobs of one user may run at once, over all instances; 0 is no limit. `suspects`: how many it runs already.
     """
 
     owner: int
@@ -108,6 +113,7 @@ class LeaseRequest:
     steal_after_s: float = 2.0
     steal_known_s: float = 2.0
     user_limit: int = 0
+    suspects: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any
 
-from app.jobs.job import Job, LeaseRequest, ServedBecause
+from app.jobs.job import SUSPECT_AFTER, Job, LeaseRequest, ServedBecause
 from app.jobs.schema import RUNNING, WAITING
 
 _JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
@@ -16,7 +16,8 @@ _BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL)"
 
 _CANDIDATES = f"""
 WITH turns AS (
-    SELECT seq, home, kind, because, pinned, result, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
+    SELECT seq, home, kind, because, attempts, pinned, result, avoid, avoid_until, received_at,
+        home || ':' || kind AS at_home,
         row_number() OVER (PARTITION BY user_id ORDER BY seq)
             + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
     FROM jobs WHERE state='{WAITING}'
@@ -26,11 +27,11 @@ WITH turns AS (
         AND (:user_limit=0 OR turn<=:user_limit)
         AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
 )
-SELECT seq, because, kind, rank FROM (
-    SELECT seq, because, kind, -1 AS rank, 0 AS turn FROM turns
+SELECT seq, because, kind, rank, attempts FROM (
+    SELECT seq, because, kind, -1 AS rank, 0 AS turn, 0 AS attempts FROM turns
         WHERE pinned=:owner OR (result IS NOT NULL AND (home=:owner OR received_at<:stale))
     UNION ALL
-    SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0 FROM jobs
+    SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0, attempts FROM jobs
         WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
             AND (lease_until<:now OR (owner IN (SELECT value FROM json_each(:dead)) AND NOT EXISTS (
                 SELECT 1 FROM instances WHERE instance=owner AND beat_at>=:dead_before))
@@ -38,13 +39,13 @@ SELECT seq, because, kind, rank FROM (
             OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
             AND (pinned IS NULL OR pinned=:owner)
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME}', kind, 0, turn FROM open WHERE home=:owner
+    SELECT seq, '{ServedBecause.HOME}', kind, 0, turn, attempts FROM open WHERE home=:owner
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1, turn FROM open
+    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1, turn, attempts FROM open
         WHERE home<>:owner AND home IN (SELECT value FROM json_each(:dead))
     UNION ALL
     SELECT seq, CASE WHEN at_home IN (SELECT value FROM json_each(:spent)) THEN '{ServedBecause.HOME_SPENT}'
-            ELSE '{ServedBecause.HOME_BUSY}' END, kind, 2, turn FROM open
+            ELSE '{ServedBecause.HOME_BUSY}' END, kind, 2, turn, attempts FROM open
         WHERE home<>:owner AND home NOT IN (SELECT value FROM json_each(:dead)) AND received_at<CASE
             WHEN home IN (SELECT value FROM json_each(:full)) OR at_home IN (SELECT value FROM json_each(:spent))
             THEN :known ELSE :stale END
@@ -94,9 +95,14 @@ def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[
     """
     room = dict(request.kinds)
     chosen: list[tuple[int, ServedBecause]] = []
-    for seq, because, kind, rank in connection.execute(_CANDIDATES, _lease_values(request)):
+    suspects = request.suspects
+    for seq, because, kind, rank, attempts in connection.execute(_CANDIDATES, _lease_values(request)):
         if len(chosen) == request.limit:
             break
+        if attempts >= SUSPECT_AFTER:
+            if suspects:
+                continue
+            suspects += 1
         if rank < 0 or room.get(kind, 0) > 0:
             room[kind] = room.get(kind, 0) - 1
             chosen.append((seq, ServedBecause(because)))

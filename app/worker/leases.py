@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from app.balancing.state import DEAD_AFTER_S
 from app.clock import Clock
-from app.jobs.job import Job, LeaseRequest
+from app.jobs.job import SUSPECT_AFTER, Job, LeaseRequest
 from app.jobs.store import JobStore
 
 RENEWALS_PER_LEASE = 4
@@ -61,7 +61,8 @@ class LeaseBook:
     async def take(self, request: LeaseRequest) -> list[Job]:
         """Lease what `request` allows and note it down."""
         async with self._lock:
-            jobs = await self._store.lease(replace(request, held=tuple(self._jobs)))
+            suspects = sum(job.attempts > SUSPECT_AFTER for job in self._jobs.values())
+            jobs = await self._store.lease(replace(request, held=tuple(self._jobs), suspects=suspects))
             self._jobs.update((job.id, job) for job in jobs)
             self._not_begun.update(job.id for job in jobs if not job.checkpoint and job.result is None)
             return jobs
