@@ -38,6 +38,12 @@ GATHER_S = 0.008
 """How long a transaction may grow while every turn of the event loop brings more: what it costs hardly depends on its
 size. Without such a rush nothing waits."""
 LARGEST_VACUUM = 256
+LARGEST_CHECKED = 64 * 1024 * 1024
+
+_DAMAGED = (
+    "{path} is damaged or no database ({error}). Nothing in it was changed. Stop all instances, move it aside with the "
+    "-wal and -shm files, and start again with a new one; `sqlite3 {path} .recover` may save what it holds."
+)
 
 
 class BatchWrite(Protocol):
@@ -165,6 +171,7 @@ class SqliteEngine:
         _make_private(self.path)
         connection = self._connect()
         try:
+            _check(connection, self.path)
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             mode = _use_write_ahead_log(connection)
@@ -172,6 +179,12 @@ class SqliteEngine:
                 raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
             self._migrate(connection)
             self._identity = _identity(self.path)
+        except sqlite3.OperationalError:
+            connection.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise StoreUnavailable(_DAMAGED.format(path=self.path, error=error)) from error
         except BaseException:
             connection.close()
             raise
@@ -252,6 +265,14 @@ class SqliteEngine:
             for pending in batch:
                 pending.error = StoreUnavailable(f"writing {self.path} failed: {error}")
                 pending.error.__cause__ = error
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look a file through for damage before anything is written to it; one too large for a quick look is trusted."""
+    if path.stat().st_size <= LARGEST_CHECKED:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
 
 def _give_back(connection: sqlite3.Connection) -> None:

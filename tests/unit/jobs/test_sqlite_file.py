@@ -173,6 +173,18 @@ class TestBadPlaces:
         assert "not a database" in await refusal(path)
         assert path.read_text() == "not a database, but somebody's notes\n" * 100
 
+    async def test_a_damaged_file(self, tmp_path: Path) -> None:
+        """A file with a torn page is refused before anything is written to it, with what to do; its bytes stay."""
+        path = tmp_path / "words.db"
+        async with opened(path) as engine:
+            await asyncio.gather(*(engine.write(add("word" * 300 + str(n))) for n in range(200)))
+        torn = bytearray(path.read_bytes())
+        torn[4096 * 3 : 4096 * 6] = b"\xa5" * 4096 * 3
+        path.write_bytes(torn)
+        said = await refusal(path)
+        assert "is damaged" in said and "move it aside" in said
+        assert path.read_bytes() == bytes(torn)
+
     async def test_a_directory_that_can_not_be_written(self, tmp_path: Path) -> None:
         """Refused with the system's own word for it."""
         with file_system(tmp_path / "ro") as place:
