@@ -26,6 +26,8 @@ TOKEN_URL = "https://discord.com/api/v10/webhooks/1200000000000000001/aW50ZXJhY3
 
 QUIET = ("httpx2", "httpcore2", "openai", "uvicorn.access", "asyncio")
 
+SERVER = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -39,12 +41,15 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Configure logging as an instance does; returns what was logged since the last look, and undoes it all."""
     root, handlers, level = logging.root, logging.root.handlers, logging.root.level
     quiet = {name: logging.getLogger(name).level for name in QUIET}
-    written = io.BytesIO()
+    for name in SERVER:  # a server that another test ran in this process may have silenced its own
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        quiet[name] = logging.getLogger(name).level
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    usual, written = sys.stdout, io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8", write_through=True))
     monkeypatch.setattr(logging.Handler, "handleError", _not_raw)
     logs.configure("INFO", 3, [SECRET])
-    monkeypatch.undo()
-    monkeypatch.setattr(logging.Handler, "handleError", _not_raw)
+    monkeypatch.setattr(sys, "stdout", usual)
 
     def logged() -> list[dict[str, Any]]:
         text = written.getvalue().decode()
