@@ -55,10 +55,6 @@ class SystemView:
         """The instances that gave a sign of life lately."""
         return [member for member in self.members if member.alive]
 
-    def dead(self) -> Collection[int]:
-        """The instances that did not."""
-        return [member.instance for member in self.members if not member.alive]
-
     def lives(self) -> Mapping[int, float]:
         """Since when each live instance lives."""
         return {member.instance: member.snapshot.started_at for member in self.alive}

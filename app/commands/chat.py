@@ -8,6 +8,7 @@ from app.balancing.keyset import OPENAI
 from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
 from app.commands.definition import option, slash
+from app.commands.options import text_fault
 from app.discord.models import Interaction
 from app.discord.splitting import fit
 from app.discord.wire import OptionType
@@ -33,10 +34,7 @@ _CUT = Text(
 
 def check(interaction: Interaction) -> Text | None:
     """A question has to be there, and short enough."""
-    question = interaction.options.get("질문")
-    if not isinstance(question, str) or not question.strip():
-        return _EMPTY
-    return _TOO_LONG if len(question) > LONGEST_QUESTION else None
+    return text_fault(interaction, "질문", LONGEST_QUESTION, empty=_EMPTY, too_long=_TOO_LONG)
 
 
 async def run(context: JobContext) -> Answer:

@@ -9,6 +9,7 @@ from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
 from app.commands.definition import choice, option, slash
 from app.commands.formatting import quote
+from app.commands.options import text_fault
 from app.discord.models import Interaction
 from app.discord.replies import Attachment, Message
 from app.discord.wire import OptionType
@@ -46,11 +47,9 @@ _SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 def check(interaction: Interaction) -> Text | None:
     """A description has to be there, and the ratio one of those offered."""
-    description = interaction.options.get("설명")
-    if not isinstance(description, str) or not description.strip():
-        return _EMPTY
-    if len(description) > LONGEST_DESCRIPTION:
-        return _TOO_LONG
+    wrong = text_fault(interaction, "설명", LONGEST_DESCRIPTION, empty=_EMPTY, too_long=_TOO_LONG)
+    if wrong is not None:
+        return wrong
     ratio = interaction.options.get("비율", DEFAULT_RATIO)
     return None if isinstance(ratio, str) and ratio in RATIOS else _BAD_RATIO
 

@@ -11,6 +11,7 @@ from app.balancing.keyset import MINIMAX, concerns_key
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
 from app.commands.definition import option, slash
 from app.commands.formatting import duration, quote
+from app.commands.options import text_fault
 from app.discord.models import Interaction
 from app.discord.replies import Attachment, Message
 from app.discord.wire import OptionType
@@ -70,10 +71,7 @@ _LINK = Text(
 
 def check(interaction: Interaction) -> Text | None:
     """A description has to be there, and short enough."""
-    description = interaction.options.get("설명")
-    if not isinstance(description, str) or not description.strip():
-        return _EMPTY
-    return _TOO_LONG if len(description) > LONGEST_DESCRIPTION else None
+    return text_fault(interaction, "설명", LONGEST_DESCRIPTION, empty=_EMPTY, too_long=_TOO_LONG)
 
 
 async def run(context: JobContext) -> Answer:
