@@ -2,8 +2,10 @@
 
 A provider counts its limits over windows of its own. The budget here is a sliding window: of the calls *started* in any
 60 seconds (and a margin, since a call started early may arrive late) at most `per_minute` are ours, whatever moment the
-provider starts its window at. A call is reserved before it is made, in one step on the event loop, so concurrency can't
-overrun a window; and the owner records it in the store before it is made, so a restart can't either (`restore`).
+provider starts its window at. Nobody says when a call arrived: one whose answer began later than others' may have
+arrived that much later, so its window is taken to begin that much later too (`heard`). A call is reserved before it is
+made, in one step on the event loop, so concurrency can't overrun a window; and the owner records it in the store before
+it is made, so a restart can't either (`restore`).
 `per_day` counts days that begin at `day_starts_at` seconds after midnight UTC. `max_in_flight` bounds calls at once.
 
 A key the provider told to rest (429) *cools*: until the moment it named, never shortened by a later, shorter word.
@@ -16,10 +18,10 @@ What a provider says of its own window (`x-ratelimit-*`) narrows ours: somebody 
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
-from collections import OrderedDict
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +32,10 @@ from app.providers.base import RateHints
 
 WINDOW_S = 60.0
 WINDOW_MARGIN_S = 0.5
+LATE_MOST_S = 1.0
+"""What a slow answer may add to the margin: part of it is arriving late, more is the provider's own time."""
+
+ANSWERS_COMPARED = 50
 COOL_DEFAULT_S = 20.0
 COOL_LONGEST_S = 300.0
 COOL_AGAIN_S = 1.0
@@ -110,8 +116,8 @@ class KeyBudget:
         self._clock = clock
         self._allowance = allowance
         self._random = random
-        self._started: OrderedDict[int, float] = OrderedDict()
-        self._tickets = itertools.count()
+        self._window: list[float] = []
+        self._began_s: deque[float] = deque(maxlen=ANSWERS_COMPARED)
         self._day = ""
         self._used_today = 0
         self._state = KeyState.READY
@@ -134,8 +140,7 @@ class KeyBudget:
         _ = self.day
         self._used_today = max(self._used_today, used_today)
         now = self._clock.monotonic()
-        before = sorted(now - max(0.0, age) for age in ages_s)
-        self._started = OrderedDict([*((next(self._tickets), at) for at in before), *self._started.items()])
+        self._window = sorted([*(now - max(0.0, age) for age in ages_s), *self._window])
 
     def wait_s(self) -> float:
         """Return how many seconds must pass before a call may start; 0 if it may now."""
@@ -146,8 +151,8 @@ class KeyBudget:
             wait = PROBE_S
         if allowed.max_in_flight and self.in_flight >= allowed.max_in_flight:
             wait = max(wait, COOL_LEAST_S)
-        if allowed.per_minute and len(self._started) >= allowed.per_minute:
-            frees = next(itertools.islice(self._started.values(), len(self._started) - allowed.per_minute, None))
+        if allowed.per_minute and len(self._window) >= allowed.per_minute:
+            frees = self._window[-allowed.per_minute]
             wait = max(wait, frees + WINDOW_S + WINDOW_MARGIN_S - now)
         if self._said_left[0] <= 0:
             wait = max(wait, self._said_left[1] - now)
@@ -163,7 +168,7 @@ class KeyBudget:
         allowed = self._allowance
         room = min(1 if self._probing else PLENTY, self._said_left[0])
         for limit, used in (
-            (allowed.per_minute, len(self._started)),
+            (allowed.per_minute, len(self._window)),
             (allowed.per_day, self._used_today),
             (allowed.max_in_flight, self.in_flight),
         ):
@@ -171,22 +176,34 @@ class KeyBudget:
                 room = min(room, limit - used)
         return room
 
-    def reserve(self) -> int | None:
-        """Count a call that starts now and return its ticket; None, and nothing counted, if none may."""
+    def reserve(self) -> float | None:
+        """Count a call that starts now and return when that is; None, and nothing counted, if none may."""
         if self.wait_s() > 0:
             return None
-        ticket = next(self._tickets)
-        self._started[ticket] = self._clock.monotonic()
+        now = self._clock.monotonic()
+        insort(self._window, now)
         self._used_today += 1
         self._said_left = (self._said_left[0] - 1, self._said_left[1])
         self.in_flight += 1
-        return ticket
+        return now
 
-    def sent(self, ticket: int) -> None:
+    def sent(self, started: float) -> float:
         """The call goes out only now: a provider counts it when it arrives, so its window begins here."""
-        if ticket in self._started:
-            self._started[ticket] = self._clock.monotonic()
-            self._started.move_to_end(ticket)
+        return self._move(started, self._clock.monotonic())
+
+    def heard(self, sent: float) -> None:
+        """A call's answer begins: what it took longer than the quickest of late, it may have been under way."""
+        took = self._clock.monotonic() - sent
+        self._began_s.append(took)
+        self._move(sent, sent + min(took - min(self._began_s), LATE_MOST_S))
+
+    def _move(self, counted: float, to: float) -> float:
+        """Let a call's window begin at another moment; one that is over already stays so."""
+        at = bisect_left(self._window, counted)
+        if at < len(self._window) and self._window[at] == counted:
+            del self._window[at]
+            insort(self._window, to)
+        return to
 
     def done(self) -> None:
         """A reserved call has ended, however."""
@@ -232,7 +249,7 @@ class KeyBudget:
         return KeySnapshot(
             state=self._state if resting or self._state is not KeyState.COOLING else KeyState.READY,
             minute_limit=self._allowance.per_minute,
-            minute_used=len(self._started),
+            minute_used=len(self._window),
             day_limit=self._allowance.per_day,
             day_used=self._used_today,
             in_flight=self.in_flight,
@@ -249,7 +266,6 @@ class KeyBudget:
     def _forget_old(self) -> None:
         now = self._clock.monotonic()
         horizon = now - WINDOW_S - WINDOW_MARGIN_S
-        while self._started and next(iter(self._started.values())) <= horizon:
-            self._started.popitem(last=False)
+        del self._window[: bisect_right(self._window, horizon)]
         if self._said_left[1] <= now:
             self._said_left = (PLENTY, 0.0)

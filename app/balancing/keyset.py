@@ -36,6 +36,21 @@ CallObserver = Callable[[str, str, float], None]
 """Told of each call: provider, outcome (`ok` or the error's class name), seconds."""
 
 
+class Call:
+    """A call under way. Telling when its answer begins keeps the key's window exact; its end tells at the latest."""
+
+    def __init__(self, budget: KeyBudget, sent: float) -> None:
+        self._budget = budget
+        self._sent = sent
+        self._heard = False
+
+    def heard(self) -> None:
+        """The provider has begun to answer."""
+        if not self._heard:
+            self._heard = True
+            self._budget.heard(self._sent)
+
+
 class ManagedKey:
     """One provider's key on this instance. Each call is on record in the store before it is made."""
 
@@ -80,27 +95,29 @@ class ManagedKey:
         return self._budget.snapshot()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[None]:
+    async def use(self) -> AsyncIterator[Call]:
         """Reserve one call; raise `NoKeyAvailable` with the seconds to wait if none may start now."""
-        ticket = self._budget.reserve()
-        if ticket is None:
+        reserved = self._budget.reserve()
+        if reserved is None:
             wait = self._budget.wait_s()
             raise NoKeyAvailable(
                 f"{self.provider}: no budget for {wait:.1f} s", provider=self.provider, retry_after=wait
             )
         started = self._clock.monotonic()
-        outcome = "ok"
+        outcome, call = "ok", None
         try:
             used = await self._calls.record(self._name, day=self._budget.day, at=self._clock.now())
             self._budget.restore(used_today=used)
-            self._budget.sent(ticket)
-            yield
+            call = Call(self._budget, self._budget.sent(reserved))
+            yield call
             self._budget.succeeded()
         except BaseException as error:
             outcome = type(error).__name__
             self._learn(error)
             raise
         finally:
+            if call is not None:
+                call.heard()
             self._budget.done()
             if self._observe is not None:
                 self._observe(self.provider, outcome, self._clock.monotonic() - started)

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.balancing.keyset import KeySet
+from app.balancing.keyset import Call, KeySet
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.discord.models import Interaction
@@ -116,7 +116,7 @@ class JobContext:
         """The user's language."""
         return self.interaction.locale
 
-    def use(self, provider: str) -> AbstractAsyncContextManager[None]:
+    def use(self, provider: str) -> AbstractAsyncContextManager[Call]:
         """Reserve one call to a provider, see `ManagedKey.use`."""
         self.begun()
         return self.services.keys[provider].use()

@@ -53,10 +53,11 @@ async def _ask(context: JobContext) -> str:
     )
     pieces: list[str] = []
     length, finish = 0, None
-    async with context.use(OPENAI):
+    async with context.use(OPENAI) as call:
         timeout = min(services.chat_timeout_s, context.seconds_left())
         async with aclosing(services.chat.stream(request, timeout_s=timeout)) as chunks:
             async for chunk in chunks:
+                call.heard()
                 pieces.append(chunk.text)
                 length += len(chunk.text)
                 finish = chunk.finish or finish

@@ -58,6 +58,7 @@ class ChatProvider(Protocol):
     def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[ChatChunk, None]:
         """Yield the answer as it grows and end after the chunk with `finish`.
 
+        A first chunk may come without text, as soon as the provider answers at all.
         `timeout_s` bounds the whole stream, first byte to last. A stream that ends without a finish reason raises
         `ProviderBadAnswer`; a withheld answer raises `ProviderRefused`. Who stops reading early closes the iterator
         (`contextlib.aclosing`), and with it the connection; so does a cancelled task.

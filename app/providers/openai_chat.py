@@ -91,6 +91,7 @@ class OpenAIChat:
         stream = await self._step(lambda: self._open(request, timeout_s), deadline, timeout_s)
         transcript = Transcript()
         try:
+            yield ChatChunk()
             while transcript.finish is None:
                 frame = await self._step(lambda: anext(stream, None), deadline, timeout_s)
                 if frame is None:

@@ -73,7 +73,7 @@ class Plan:
     demand: float = 1.3
     warm_up_s: float = 20.0
     windows: int = 1
-    rush_per_s: float = 2.6
+    rush_per_s: float = 2.7
     rush_s: float = 90.0
     rush_tail_s: float = 30.0
     rush_call_s: float = 3.5

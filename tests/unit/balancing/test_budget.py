@@ -14,8 +14,10 @@ from app.balancing.budget import (
     COOL_LONGEST_S,
     DAY_S,
     DEAD_REST_S,
+    LATE_MOST_S,
     PLENTY,
     SPENT_REST_S,
+    WINDOW_MARGIN_S,
     WINDOW_S,
     Allowance,
     KeyBudget,
@@ -40,10 +42,10 @@ def budget_of(clock: FakeClock, *, jitter: float = 0.0, **allowance: int) -> Key
 
 def starts(budget: KeyBudget) -> bool:
     """Start a call if one may start now."""
-    ticket = budget.reserve()
-    if ticket is not None:
-        budget.sent(ticket)
-    return ticket is not None
+    reserved = budget.reserve()
+    if reserved is not None:
+        budget.sent(reserved)
+    return reserved is not None
 
 
 STEPS = st.lists(
@@ -66,14 +68,14 @@ def test_no_window_of_sixty_seconds_holds_more_than_the_limit(limit: int, steps:
     clock = FakeClock(NOON, auto_advance=False)
     budget = budget_of(clock, per_minute=limit)
     sent: list[float] = []
-    reserved: list[int] = []
+    reserved: list[float] = []
     for step, value in steps:
         if step == "reserve":
-            reserved += [ticket for _ in range(int(value)) if (ticket := budget.reserve()) is not None]
+            reserved += [at for _ in range(int(value)) if (at := budget.reserve()) is not None]
         elif step == "pass":
             pass_time(clock, value)  # recording a call takes time, and only then it goes out
-            for ticket in reserved:
-                budget.sent(ticket)
+            for at in reserved:
+                budget.sent(at)
             sent += [clock.elapsed] * len(reserved)
             reserved.clear()
         elif step == "done" and budget.in_flight:
@@ -127,6 +129,32 @@ def test_the_window_opens_again() -> None:
     pass_time(clock, budget.wait_s())
     assert budget.room() == 1
     assert starts(budget) and not starts(budget)
+
+
+def test_a_call_that_may_have_arrived_late_is_counted_late() -> None:
+    """Symptom: a 429 at 60.5 s sharp. Cause: the call before had arrived late, so the provider's window began late.
+
+    Rule: an answer that began later than the quickest of late moves its call's window by as much, up to a bound.
+    """
+    clock = FakeClock(NOON, auto_advance=False)
+    budget = budget_of(clock, per_minute=3)
+
+    def call(answered_after: float) -> None:
+        reserved = budget.reserve()
+        assert reserved is not None
+        sent = budget.sent(reserved)
+        pass_time(clock, answered_after)
+        budget.heard(sent)
+
+    for seconds in (0.2, 0.9, 9.0):
+        call(seconds)
+    waits = []
+    for _ in range(3):
+        waits.append(clock.elapsed + budget.wait_s())
+        pass_time(clock, budget.wait_s())
+        assert starts(budget)
+    opens = WINDOW_S + WINDOW_MARGIN_S
+    assert waits == pytest.approx([opens, 0.2 + 0.7 + opens, 1.1 + LATE_MOST_S + opens])
 
 
 async def test_concurrency_can_not_overrun() -> None:

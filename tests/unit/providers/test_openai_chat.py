@@ -64,7 +64,7 @@ async def test_an_answer_grows_and_ends_with_its_finish_and_usage(wired: Wired) 
     """Pieces come as they are sent; the last chunk says why it ended and what it cost."""
     wired.answer = streamed(frame("", role="assistant"), frame("Hel"), frame("lo"), frame(None, "stop"), _USAGE)
     chunks = await ask(chat(wired.client, _URL))
-    assert chunks == [ChatChunk("Hel"), ChatChunk("lo"), ChatChunk("", ChatFinish.STOP, 19, 10)]
+    assert chunks == [ChatChunk(), ChatChunk("Hel"), ChatChunk("lo"), ChatChunk("", ChatFinish.STOP, 19, 10)]
 
 
 async def test_the_request_is_what_the_documentation_asks_for(wired: Wired) -> None:
@@ -105,7 +105,7 @@ async def test_an_answer_cut_at_the_token_limit_says_so(wired: Wired) -> None:
 async def test_token_counts_that_never_come_do_not_spoil_the_answer(wired: Wired) -> None:
     """Without usage, and with an error after the finish, the answer is still whole."""
     wired.answer = streamed(frame("all"), frame(None, "stop"), {"error": {"message": "late"}}, done=False)
-    assert await ask(chat(wired.client, _URL)) == [ChatChunk("all"), ChatChunk("", ChatFinish.STOP)]
+    assert await ask(chat(wired.client, _URL)) == [ChatChunk(), ChatChunk("all"), ChatChunk("", ChatFinish.STOP)]
 
 
 async def test_an_emoji_split_over_two_frames_is_joined() -> None:
@@ -255,7 +255,7 @@ async def test_usage_is_awaited_only_for_a_moment(monkeypatch: pytest.MonkeyPatc
 
     async with loopback(finish_and_hang) as server, httpx2.AsyncClient(trust_env=False, verify=False) as client:
         provider = chat(client, server.url)
-        assert await ask(provider, 30) == [ChatChunk("all"), ChatChunk("", ChatFinish.STOP)]
+        assert await ask(provider, 30) == [ChatChunk(), ChatChunk("all"), ChatChunk("", ChatFinish.STOP)]
         await wait_until(server.peers[0].gone.is_set, 1, "the connection to close")
 
 
@@ -271,7 +271,7 @@ async def test_a_reader_who_stops_early_closes_the_connection() -> None:
     async with loopback(endless) as server, httpx2.AsyncClient(trust_env=False, verify=False) as client:
         stream = chat(client, server.url).stream(ChatRequest("hi", ""), timeout_s=30)
         async with aclosing(stream) as chunks:
-            assert (await anext(chunks)).text == "more "
+            assert [(await anext(chunks)).text for _ in range(2)] == ["", "more "]
         await wait_until(server.peers[0].gone.is_set, 1, "the connection to close")
 
 
