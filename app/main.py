@@ -24,7 +24,7 @@ from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
-from app.commands.base import Limits, Services
+from app.commands.base import Limits, Memory, Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
@@ -38,6 +38,7 @@ from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
 from app.providers.stability import StabilityImage
 from app.settings import InstanceSettings
+from app.userdata.sqlite_conversations import SqliteConversations
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -82,6 +83,7 @@ class Instance:
         self.store = SqliteJobStore(self._engine)
         self._cluster = SqliteCluster(self._engine)
         self._calls = SqliteCallLog(self._engine)
+        self._conversations = SqliteConversations(self._engine)
         self.keys = _keys(settings, self.clock, self._calls, self.metrics)
         self.overview = Overview(
             self.store,
@@ -225,6 +227,8 @@ class Instance:
             image_timeout_s=settings.image_timeout_s,
             video_poll_s=settings.video_poll_s,
             user_ref=partial(_user_ref, _hash_key(settings)),
+            conversations=self._conversations,
+            memory=Memory(settings.memory_ttl_s, settings.memory_tokens),
         )
 
     def _day_exhausted(self, kind: str) -> bool:

@@ -124,6 +124,9 @@ class CommonSettings(BaseSettings):
     image_cooldown_s: Seconds = 1
     video_cooldown_s: Seconds = 2
 
+    memory_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 6 * 3600
+    memory_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 3000
+
     chat_timeout_s: Annotated[float, Field(gt=0, le=840)] = 180
     image_timeout_s: Annotated[float, Field(gt=0, le=840)] = 120
     video_poll_s: Annotated[float, Field(gt=0, le=120)] = 5

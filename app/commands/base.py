@@ -20,6 +20,9 @@ from app.jobs.job import Job
 from app.jobs.store import JobStore
 from app.providers.base import ChatProvider, ImageProvider, VideoProvider
 from app.texts import Locale, Text
+from app.userdata.conversations import Conversations, Turn
+from app.userdata.preferences import NO_PREFERENCES, Preferences, PreferenceStore, Scope
+from app.userdata.usage import NO_USAGE, Usage, UsageLog
 
 PROGRESS_MARK = "⏳"
 """Every message that is not the answer yet starts with this."""
@@ -65,6 +68,7 @@ class InstantContext:
     overview: Overview
     store: JobStore
     clock: Clock
+    people: People | None = None
 
     @property
     def locale(self) -> Locale:
@@ -72,11 +76,59 @@ class InstantContext:
         return self.interaction.locale
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """What instant commands may know and change of users: what is remembered, chosen, used and allowed."""
+
+    conversations: Conversations
+    preferences: PreferenceStore
+    usage: UsageLog
+    chosen: Callable[[str, str | None], Preferences]
+    """A user's choices where they are now (user id, server id), from memory."""
+
+    changed: Callable[[Scope, str, Preferences], None]
+    """Told of each change made here, so that it holds at once."""
+
+    memory: Memory
+    models: tuple[str, ...]
+    day: Callable[[], str]
+    day_ends_at: Callable[[], float]
+    quota: Callable[[Interaction], int]
+    """How many jobs this user may have a day; 0 is no limit."""
+
+    prices_known: bool
+
+
+class FileFetcher(Protocol):
+    """Fetches what users attached."""
+
+    async def fetch(self, url: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        """Return the file's bytes; raises `AttachmentUnavailable`, also for an address that is not Discord's."""
+
+
 class Progress(Protocol):
     """Shows the user what happens now; the newest word wins, and none comes after the answer."""
 
     def show(self, text: Text) -> None:
         """Say what happens now; returns at once."""
+
+    def grow(self, text: str) -> None:
+        """Show the answer so far, with a mark that it is not whole yet; the first of it as soon as may be."""
+
+
+class Draft:
+    """What a command has of its answer so far; the user sees it grow. Nothing is lost of it if the rest never comes."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much of a conversation a question is given: turns younger than `ttl_s`, up to `tokens`; 0 is none."""
+
+    ttl_s: float = 0.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +144,17 @@ class Services:
     image_timeout_s: float
     video_poll_s: float
     user_ref: Callable[[str], str]
+    conversations: Conversations
+    memory: Memory = Memory()
+    files: FileFetcher | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
     """One job under lease. `checkpoint` records facts durably; with `True` it ties the job to this instance's keys.
 
-    `begun` hears of the first call: until then the job still needs room in its key's budget.
+    `begun` hears of the first call: until then the job still needs room in its key's budget. `stopping` says whether
+    the user has asked to stop: the command's task is cancelled then, and may return what it has instead of ending.
     """
 
     job: Job
@@ -110,11 +166,13 @@ class JobContext:
     clock: Clock
     deadline: float
     begun: Callable[[], None]
+    stopping: Callable[[], bool] = lambda: False
+    preferences: Preferences = NO_PREFERENCES
 
     @property
     def locale(self) -> Locale:
-        """The user's language."""
-        return self.interaction.locale
+        """The language the user chose, else the one Discord says."""
+        return Locale(self.preferences.language) if self.preferences.language else self.interaction.locale
 
     def use(self, provider: str) -> AbstractAsyncContextManager[Call]:
         """Reserve one call to a provider, see `ManagedKey.use`."""
@@ -128,10 +186,26 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The finished answer and the provider that made it."""
+    """The finished answer and the provider that made it.
+
+    `parts` are further messages that follow it, in order. `turn` is what is remembered of it, `usage` what it took.
+    `error` is the error's class name if the answer was cut short and is only what had come by then.
+    """
 
     message: Message
     provider: str
+    parts: tuple[Message, ...] = ()
+    turn: Turn | None = None
+    usage: Usage = NO_USAGE
+    error: str = ""
+
+
+def _no_form(interaction: Interaction) -> Mapping[str, Any] | None:
+    return None
+
+
+def _never_private(interaction: Interaction, preferences: Preferences) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +225,8 @@ class InstantCommand:
 class JobCommand:
     """A command that becomes a job of `kind`; any of `providers` can serve it.
 
-    `check` returns what is wrong with the options, or None.
+    `check` returns what is wrong with the options, or None. `form` returns the modal that has to be filled in first, or
+    None. `private` says whether only the user is to see the answer.
     """
 
     definition: Definition
@@ -159,6 +234,8 @@ class JobCommand:
     providers: tuple[str, ...]
     check: Callable[[Interaction], Text | None]
     run: Callable[[JobContext], Awaitable[Answer]]
+    form: Callable[[Interaction], Mapping[str, Any] | None] = _no_form
+    private: Callable[[Interaction, Preferences], bool] = _never_private
 
     @property
     def name(self) -> str:

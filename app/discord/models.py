@@ -6,16 +6,19 @@ sends is ignored. In a guild the user stands in `member.user`, elsewhere in `use
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
-from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, InteractionType
+from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, IntegrationType, InteractionType
 from app.texts import Locale, locale_of
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
+
+DERIVED_FIELD = "quartet"
+"""The one field of a recorded payload that is ours and not Discord's."""
 
 _LONGEST_SNOWFLAKE = 20
 
@@ -45,11 +48,83 @@ class Interaction:
     channel_id: str | None
     attachment_size_limit: int
     resolved: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def created_at(self) -> float:
         """When Discord made the interaction, seconds since the epoch, from its id (reference#snowflakes)."""
         return ((int(self.id) >> 22) + DISCORD_EPOCH_MS) / 1000
+
+    # What only some interactions are asked for is read from the payload when it is asked for.
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What was used: the command, the component or the modal."""
+        return _object(self.payload, "data")
+
+    @property
+    def command_type(self) -> int:
+        """The command's type (`CommandType`); 1, a slash command, unless Discord says otherwise."""
+        kind = self.data.get("type")
+        return kind if type(kind) is int else 1
+
+    @property
+    def target_message(self) -> Mapping[str, Any]:
+        """The message a message command was used on; empty for other commands."""
+        return _object(_object(self.resolved, "messages"), str(self.data.get("target_id", "")))
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The message whose component was used."""
+        return _object(self.payload, "message")
+
+    @property
+    def asker_id(self) -> str | None:
+        """Whose command made the message whose component was used; None if Discord does not say."""
+        asker = _object(_object(self.message, "interaction_metadata"), "user").get("id")
+        return asker if is_snowflake(asker) else None
+
+    @property
+    def values(self) -> Sequence[str]:
+        """What was chosen in a select menu."""
+        values = self.data.get("values")
+        return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What was entered in a modal, by the fields' custom ids; in labels as in (deprecated) action rows."""
+        return dict(_entered(self.data.get("components")))
+
+    @property
+    def role_ids(self) -> Sequence[str]:
+        """The roles the user has in the server; none elsewhere."""
+        roles = _object(self.payload, "member").get("roles")
+        return [role for role in roles if is_snowflake(role)] if isinstance(roles, list) else []
+
+    @property
+    def permissions(self) -> int:
+        """The user's permissions in the channel, as bits (`Permission`); 0 outside of servers."""
+        return _bits(_object(self.payload, "member").get("permissions"))
+
+    @property
+    def app_permissions(self) -> int:
+        """The application's permissions where it was used, as bits."""
+        return _bits(self.payload.get("app_permissions"))
+
+    @property
+    def age_restricted(self) -> bool:
+        """Whether the channel is for adults only."""
+        return _object(self.payload, "channel").get("nsfw") is True
+
+    @property
+    def bot_present(self) -> bool:
+        """Whether the bot itself is in the server or the direct message, and not only a user's installation."""
+        return str(int(IntegrationType.GUILD_INSTALL)) in _object(self.payload, "authorizing_integration_owners")
+
+    @property
+    def derived(self) -> Mapping[str, Any]:
+        """What a button or a form made of the command it stands for (`app/commands/derived.py`); empty for others."""
+        return _object(self.payload, DERIVED_FIELD)
 
 
 def interaction_type(payload: object) -> int:
@@ -91,6 +166,7 @@ def parse(payload: object) -> Interaction:
         channel_id=_optional_text(payload, "channel_id"),
         attachment_size_limit=_size_limit(payload),
         resolved=_mapping(data, "resolved"),
+        payload=payload,
     )
 
 
@@ -105,6 +181,27 @@ def _mapping(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise MalformedInteraction(f"{name}: expected an object")
     return value
+
+
+def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _bits(value: object) -> int:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else 0
+
+
+def _entered(components: object) -> Iterator[tuple[str, str]]:
+    for component in components if isinstance(components, list) else ():
+        if not isinstance(component, dict):
+            continue
+        custom_id, value = component.get("custom_id"), component.get("value")
+        if isinstance(custom_id, str) and isinstance(value, str):
+            yield custom_id, value
+        yield from _entered(component.get("components"))
+        if isinstance(component.get("component"), dict):
+            yield from _entered([component["component"]])
 
 
 def _text(parent: Mapping[str, Any], name: str) -> str:

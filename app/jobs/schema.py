@@ -56,4 +56,53 @@ MIGRATIONS = (
         PRIMARY KEY (day, name)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN guild_id TEXT;
+    ALTER TABLE jobs ADD COLUMN channel_id TEXT;
+    ALTER TABLE jobs ADD COLUMN repeat TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN stop INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN parts TEXT;
+    UPDATE jobs SET repeat='once' WHERE state='done' AND payload IS NOT NULL;
+    CREATE INDEX jobs_stopped ON jobs (owner) WHERE stop=1 AND state='running';
+    CREATE TABLE turns (
+        job_id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL,
+        channel_id TEXT NOT NULL,
+        asked_at REAL NOT NULL,
+        question TEXT NOT NULL,
+        answer TEXT NOT NULL,
+        private INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX turns_of_conversation ON turns (user_id, channel_id, asked_at);
+    CREATE INDEX turns_by_age ON turns (asked_at);
+    CREATE TABLE fresh_starts (
+        user_id TEXT NOT NULL,
+        channel_id TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (user_id, channel_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE preferences (
+        scope TEXT NOT NULL,
+        id TEXT NOT NULL,
+        value TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        PRIMARY KEY (scope, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX preferences_by_version ON preferences (version);
+    CREATE TABLE usage (
+        day TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        guild_id TEXT NOT NULL DEFAULT '',
+        kind TEXT NOT NULL,
+        jobs INTEGER NOT NULL DEFAULT 0,
+        prompt_tokens INTEGER NOT NULL DEFAULT 0,
+        completion_tokens INTEGER NOT NULL DEFAULT 0,
+        images INTEGER NOT NULL DEFAULT 0,
+        videos INTEGER NOT NULL DEFAULT 0,
+        micro_usd INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (user_id, day, guild_id, kind)
+    ) WITHOUT ROWID;
+    CREATE INDEX usage_of_guild ON usage (guild_id, day);
+    CREATE INDEX usage_by_day ON usage (day);
+    """,
 )

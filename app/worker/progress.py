@@ -9,6 +9,8 @@ import structlog
 
 from app.clock import Clock
 from app.discord.replies import Message
+from app.discord.splitting import first_part
+from app.discord.wire import CONTENT_MAX
 from app.errors import AnswerGone
 from app.texts import Locale, Text
 
@@ -17,6 +19,9 @@ FIRST_AFTER_S = 0.8
 
 EVERY_S = 2.5
 """A token allows about five calls in two seconds and thirty a minute; most of them stay free for the answer."""
+
+CURSOR = " ▌"
+"""Ends an answer that is still growing."""
 
 log = structlog.get_logger("worker")
 
@@ -35,6 +40,13 @@ class ProgressReporter:
     def show(self, text: Text) -> None:
         """Say what happens now; the newest word wins."""
         content = text.to(self._locale)
+        if content != self._latest:
+            self._latest = content
+            self._changed.set()
+
+    def grow(self, text: str) -> None:
+        """Show the answer so far, cut to what a message holds."""
+        content = first_part(text, CONTENT_MAX - len(CURSOR)) + CURSOR
         if content != self._latest:
             self._latest = content
             self._changed.set()

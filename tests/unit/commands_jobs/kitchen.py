@@ -24,7 +24,7 @@ from app.providers.base import (
 )
 from tests.kit.clock import FakeClock
 from tests.unit.worker.bench_worker import Bench, payload
-from tests.unit.worker.memory import MemoryCalls
+from tests.unit.worker.memory import MemoryCalls, MemoryConversations
 
 Script = list[Any]
 """What each call does in turn, the last for ever: an exception is raised, a function is called, a value returned."""
@@ -119,12 +119,13 @@ class Kitchen:
         self.chat = Chat([whole("an answer")], self.clock)
         self.stability, self.minimax = Painter(STABILITY, [b"stable"]), Painter(MINIMAX, [b"mini"])
         self.studio = Studio()
+        self.conversations = MemoryConversations()
         names = (OPENAI, STABILITY, MINIMAX)
         self.keys = KeySet(ManagedKey(name, 1, self.clock, MemoryCalls(), Allowance()) for name in names)
         services = Services(
             chat=self.chat, images=(self.stability, self.minimax), video=self.studio, keys=self.keys,
             system_prompt="be brief", chat_timeout_s=180, image_timeout_s=120, video_poll_s=5,
-            user_ref=lambda user_id: f"ref-{user_id}",
+            user_ref=lambda user_id: f"ref-{user_id}", conversations=self.conversations,
         )  # fmt: skip
         self.bench = Bench(clock=self.clock, services=services)
         self.bench.commands.update(JOB_COMMANDS)

@@ -12,6 +12,7 @@ from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, ServedBecause
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
+from app.userdata.conversations import Remembered, Turn
 
 
 @dataclass(slots=True)
@@ -230,3 +231,36 @@ class MemoryCluster:
 
     async def leave(self, instance: int) -> None:
         self.beats.pop(instance, None)
+
+
+class MemoryConversations:
+    """Turns in a list."""
+
+    def __init__(self) -> None:
+        self.kept: list[Turn] = []
+
+    async def turns(
+        self, user_id: str, channel_id: str, *, since: float, private: bool, limit: int = 50
+    ) -> Sequence[Turn]:
+        mine = [t for t in self.kept if (t.user_id, t.channel_id) == (user_id, channel_id) and t.asked_at > since]
+        return [turn for turn in mine if private or not turn.private][-limit:]
+
+    async def turn(self, job_id: str, *, user_id: str) -> Turn | None:
+        return next((turn for turn in self.kept if (turn.job_id, turn.user_id) == (job_id, user_id)), None)
+
+    async def add(self, turn: Turn) -> None:
+        self.kept = [*(kept for kept in self.kept if kept.job_id != turn.job_id), turn]
+
+    async def start_over(self, user_id: str, channel_id: str, *, now: float) -> int:
+        before = len(self.kept)
+        self.kept = [t for t in self.kept if (t.user_id, t.channel_id) != (user_id, channel_id)]
+        return before - len(self.kept)
+
+    async def remembered(self, user_id: str, *, since: float) -> Sequence[Remembered]:
+        raise NotImplementedError
+
+    async def delete_all(self, user_id: str, *, now: float) -> int:
+        raise NotImplementedError
+
+    async def forget(self, *, before: float, limit: int = 500) -> int:
+        return 0
