@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from app.commands import assignment, chat, image, load_balancer, performance, ping, video
 from app.commands.base import Command, Definition, JobCommand
+from app.discord.models import Interaction
 
 COMMANDS: Final[Mapping[str, Command]] = {
     command.name: command
@@ -21,9 +22,23 @@ COMMANDS: Final[Mapping[str, Command]] = {
     )
 }
 
-JOB_COMMANDS: Final[Mapping[str, JobCommand]] = {
-    command.kind: command for command in COMMANDS.values() if isinstance(command, JobCommand)
-}
+
+def _first_of_each_kind(commands: Iterable[Command]) -> Mapping[str, JobCommand]:
+    firsts: dict[str, JobCommand] = {}
+    for command in commands:
+        if isinstance(command, JobCommand):
+            firsts.setdefault(command.kind, command)
+    return firsts
+
+
+JOB_COMMANDS: Final = _first_of_each_kind(COMMANDS.values())
+"""The command that names each kind's providers: of several, the first in the list."""
+
+
+def job_command(interaction: Interaction, kind: str) -> JobCommand:
+    """Return the command a job of `kind` was asked for with; its kind's first if that one is gone since."""
+    command = COMMANDS.get(interaction.command)
+    return command if isinstance(command, JobCommand) and command.kind == kind else JOB_COMMANDS[kind]
 
 
 def definitions() -> list[Definition]:
