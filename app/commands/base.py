@@ -6,7 +6,7 @@ recorded, deferred and run by the worker, on whichever instance holds the lease.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +55,12 @@ class Limits:
         return sum(self.day.values()) if all(self.day.values()) else 0
 
 
+def spoken(interaction: Interaction, preferences: Preferences) -> Locale:
+    """Return the language to answer in: the one chosen, else the one Discord says."""
+    chosen = preferences.language
+    return Locale(chosen) if chosen in tuple(Locale) else interaction.locale
+
+
 @dataclass(frozen=True, slots=True)
 class InstantContext:
     """`started` is the monotonic moment the request came in, `received_at` the same in wall clock seconds."""
@@ -71,9 +77,15 @@ class InstantContext:
     people: People | None = None
 
     @property
+    def preferences(self) -> Preferences:
+        """What the user, else the server, chose."""
+        interaction = self.interaction
+        return self.people.chosen(interaction.user_id, interaction.guild_id) if self.people else NO_PREFERENCES
+
+    @property
     def locale(self) -> Locale:
-        """The user's language."""
-        return self.interaction.locale
+        """The language the user chose, else the one Discord says."""
+        return spoken(self.interaction, self.preferences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,7 @@ class JobContext:
     @property
     def locale(self) -> Locale:
         """The language the user chose, else the one Discord says."""
-        return Locale(self.preferences.language) if self.preferences.language else self.interaction.locale
+        return spoken(self.interaction, self.preferences)
 
     def use(self, provider: str) -> AbstractAsyncContextManager[Call]:
         """Reserve one call to a provider, see `ManagedKey.use`."""
@@ -200,8 +212,20 @@ class Answer:
     error: str = ""
 
 
+Press = Callable[[InstantContext, str, str], Awaitable[Message]]
+"""Serves a component of a command's message, given its custom id's action and argument (`<action>:<argument>`), and
+returns what the message becomes. Only whose command it was comes this far."""
+
+Completer = Callable[[InstantContext], Sequence[tuple[str, str]]]
+"""Returns at most 25 (name, value) pairs for the option that `interaction.focused` names, from memory."""
+
+
 def _no_form(interaction: Interaction) -> Mapping[str, Any] | None:
     return None
+
+
+def _no_choices(context: InstantContext) -> Sequence[tuple[str, str]]:
+    return ()
 
 
 def _never_private(interaction: Interaction, preferences: Preferences) -> bool:
@@ -210,10 +234,13 @@ def _never_private(interaction: Interaction, preferences: Preferences) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class InstantCommand:
-    """A command that is answered at once."""
+    """A command that is answered at once; if `private`, only the user sees it."""
 
     definition: Definition
     answer: Callable[[InstantContext], Awaitable[Message]]
+    private: bool = False
+    press: Press | None = None
+    autocomplete: Completer = _no_choices
 
     @property
     def name(self) -> str:
@@ -236,6 +263,7 @@ class JobCommand:
     run: Callable[[JobContext], Awaitable[Answer]]
     form: Callable[[Interaction], Mapping[str, Any] | None] = _no_form
     private: Callable[[Interaction, Preferences], bool] = _never_private
+    autocomplete: Completer = _no_choices
 
     @property
     def name(self) -> str:
