@@ -178,7 +178,7 @@ class Edge:
         except TimeoutError:
             log.error("an instant command was too slow", interaction=interaction.id, command=interaction.command)
             return _private(_TOO_SLOW, interaction.locale, "failed")
-        return Reply(200, replies.immediate(message), "instant")
+        return Reply(200, replies.immediate(message, command.private), "instant")
 
     def _instant_context(self, interaction: Interaction, started: float) -> InstantContext:
         return InstantContext(
