@@ -26,12 +26,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """How much is kept of one channel's conversation."""
+    """How much is kept of one channel's conversation, and of when; `private` of the turns were private."""
 
     channel_id: str
     turns: int
     characters: int
     last_at: float
+    first_at: float
+    private: int
 
 
 class Conversations(Protocol):

@@ -63,7 +63,8 @@ class SqliteConversations:
 
     async def remembered(self, user_id: str, *, since: float) -> Sequence[Remembered]:
         select = (
-            "SELECT channel_id, count(*), sum(length(question) + length(answer)), max(asked_at) AS last FROM turns "
+            "SELECT channel_id, count(*), sum(length(question) + length(answer)), max(asked_at) AS last, "
+            "min(asked_at), sum(private) FROM turns "
             "WHERE user_id=? AND asked_at>? GROUP BY channel_id ORDER BY last DESC"
         )
         rows = await self._engine.read(lambda connection: connection.execute(select, (user_id, since)).fetchall())
