@@ -129,6 +129,8 @@ class Intake:
             payload=body,
             put_by=secrets.token_hex(8),
             repeats=repeats,
+            guild_id=interaction.guild_id,
+            channel_id=interaction.channel_id,
         )
         try:
             refusal = await self._record(job)

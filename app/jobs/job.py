@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -35,6 +35,14 @@ class Outcome(StrEnum):
     UNDELIVERABLE = "undeliverable"
 
 
+class Repeat(StrEnum):
+    """Whether a job that is done may be done again; if so, its payload is kept until the job is forgotten."""
+
+    NONE = ""
+    ONCE = "once"
+    ALWAYS = "always"
+
+
 class ServedBecause(StrEnum):
     """Why the instance that leased a job was the one."""
 
@@ -50,7 +58,7 @@ class NewJob:
     """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body.
 
     After `expires_at` nothing is sent any more. `put_by` names the request that brings it, for `JobStore.withdraw`.
-    `repeats` names a finished job that this one does again.
+    `repeats` names a finished job that this one does again, as it was or changed.
     """
 
     id: str
@@ -62,6 +70,8 @@ class NewJob:
     payload: bytes
     put_by: str = ""
     repeats: str = ""
+    guild_id: str | None = None
+    channel_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,8 @@ class Job:
     """A job under lease. `fence` grows with each lease; every change names it and fails if it is no longer current.
 
     `checkpoint` and `result` are what an earlier run left: facts about costly steps, and a finished answer that was not
-    delivered yet.
+    delivered yet; `parts` is what it recorded of the messages that follow the answer. `stop`: it was to be stopped
+    already when it was leased.
     """
 
     id: str
@@ -84,6 +95,8 @@ class Job:
     because: ServedBecause
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     result: bytes | None = None
+    stop: bool = False
+    parts: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +133,14 @@ class LeaseRequest:
 class Finish:
     """How a job ended, for the record: `error` is the error's class name or empty, `provider` who made the answer.
 
-    A `repeatable` job's payload is kept, so that its user may have it done again, once.
+    Unless `repeat` is `NONE`, the job's payload is kept, so that its user may have it done again.
     """
 
     outcome: Outcome
     now: float
     provider: str = ""
     error: str = ""
-    repeatable: bool = False
+    repeat: Repeat = Repeat.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.errors import LeaseLost
-from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, ServedBecause
+from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, Repeat, ServedBecause
 from app.jobs.schema import DONE, RUNNING, WAITING
 from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.sqlite_leasing import any_lease, lease, take
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 
-_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by"
-_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?)"
+_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by, guild_id, channel_id"
+_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?,?,?)"
 _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
@@ -114,12 +114,30 @@ class SqliteJobStore:
             (avoid_until,),
         )
 
+    async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
+        await self._change(job, "parts=?", (json.dumps([dict(part) for part in parts]),))
+
+    async def extend(self, job: Job, expires_at: float) -> None:
+        await self._change(job, "expires_at=?", (expires_at,))
+
+    async def stop(self, job_id: str, *, user_id: str | None) -> bool:
+        update = (
+            f"UPDATE jobs SET stop=1 WHERE id=? AND state IN ('{WAITING}', '{RUNNING}') AND (? IS NULL OR user_id=?)"
+        )
+        values = (job_id, user_id, user_id)
+        return await self._engine.write(lambda connection: connection.execute(update, values).rowcount > 0)
+
+    async def stops(self, owner: int) -> Collection[str]:
+        select = f"SELECT id FROM jobs WHERE stop=1 AND state='{RUNNING}' AND owner=?"
+        rows = await self._engine.read(lambda connection: connection.execute(select, (owner,)).fetchall())
+        return {row[0] for row in rows}
+
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
             job,
-            f"state='{DONE}', payload=CASE WHEN ? THEN payload END, checkpoint=NULL, result=NULL, lease_until=NULL, "
-            "outcome=?, finished_at=?, provider=?, error=?",
-            (finish.repeatable, finish.outcome.value, finish.now, finish.provider, finish.error),
+            f"state='{DONE}', payload=CASE WHEN ?<>'' THEN payload END, repeat=?, checkpoint=NULL, result=NULL, "
+            "lease_until=NULL, outcome=?, finished_at=?, provider=?, error=?",
+            (finish.repeat.value, finish.repeat.value, finish.outcome.value, finish.now, finish.provider, finish.error),
         )
 
     async def counts(self) -> QueueCounts:
@@ -144,6 +162,10 @@ class SqliteJobStore:
         )
         rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
         return [_finished(row) for row in rows]
+
+    async def forget_payloads(self, user_id: str) -> int:
+        update = f"UPDATE jobs SET payload=NULL, repeat='' WHERE state='{DONE}' AND user_id=? AND payload IS NOT NULL"
+        return await self._engine.write(lambda connection: connection.execute(update, (user_id,)).rowcount)
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         def write(connection: sqlite3.Connection) -> int:
@@ -203,11 +225,16 @@ def _admitted(
         used = int(connection.execute(_USED, {"user": job.user_id, "since": limits.day_start}).fetchone()[0])
         if used + sum(other.user_id == job.user_id for other in fresh) >= limits.user_quota:
             return PutResult.QUOTA
-    if job.repeats:
-        update = f"UPDATE jobs SET payload=NULL WHERE {_REPEATABLE}"
-        if connection.execute(update, (job.repeats, job.user_id)).rowcount == 0:
-            return PutResult.GONE
-    return PutResult.ACCEPTED
+    return PutResult.GONE if job.repeats and not _repeated(connection, job) else PutResult.ACCEPTED
+
+
+def _repeated(connection: sqlite3.Connection, job: NewJob) -> bool:
+    """Use up the job that this one repeats, if it may be repeated but once; False if it may not (any more)."""
+    original = (job.repeats, job.user_id)
+    row = connection.execute(f"SELECT repeat FROM jobs WHERE {_REPEATABLE}", original).fetchone()
+    if row is not None and row[0] == Repeat.ONCE.value:
+        connection.execute(f"UPDATE jobs SET payload=NULL, repeat='' WHERE {_REPEATABLE}", original)
+    return row is not None
 
 
 def _room(connection: sqlite3.Connection, max_waiting: int) -> int:
@@ -219,7 +246,8 @@ def _room(connection: sqlite3.Connection, max_waiting: int) -> int:
 
 
 def _put_values(job: NewJob) -> Row:
-    return job.id, job.kind, job.user_id, job.home, job.received_at, job.expires_at, job.payload, job.put_by
+    when = job.received_at, job.expires_at
+    return job.id, job.kind, job.user_id, job.home, *when, job.payload, job.put_by, job.guild_id, job.channel_id
 
 
 def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:

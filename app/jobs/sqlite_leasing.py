@@ -9,27 +9,30 @@ from typing import Any
 from app.jobs.job import SUSPECT_AFTER, Job, LeaseRequest, ServedBecause
 from app.jobs.schema import RUNNING, WAITING
 
-_JOB_COLUMNS = "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, checkpoint, result"
+_JOB_COLUMNS = (
+    "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, stop, checkpoint, result, parts"
+)
 
-_BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL)"
-"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept."""
+_BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL OR stop=1)"
+"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept. Nor what only stops."""
 
 _CANDIDATES = f"""
 WITH turns AS (
-    SELECT seq, home, kind, because, attempts, pinned, result, avoid, avoid_until, received_at,
+    SELECT seq, home, kind, because, attempts, pinned, result IS NOT NULL OR stop=1 AS ends, avoid, avoid_until,
+        received_at,
         home || ':' || kind AS at_home,
         row_number() OVER (PARTITION BY user_id ORDER BY seq)
             + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
     FROM jobs WHERE state='{WAITING}'
 ), open AS (
     SELECT * FROM turns
-    WHERE pinned IS NULL AND result IS NULL AND kind IN (SELECT value FROM json_each(:kinds))
+    WHERE pinned IS NULL AND NOT ends AND kind IN (SELECT value FROM json_each(:kinds))
         AND (:user_limit=0 OR turn<=:user_limit)
         AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
 )
 SELECT seq, because, kind, rank, attempts FROM (
     SELECT seq, because, kind, -1 AS rank, 0 AS turn, 0 AS attempts FROM turns
-        WHERE pinned=:owner OR (result IS NOT NULL AND (home=:owner OR received_at<:stale))
+        WHERE pinned=:owner OR (pinned IS NULL AND ends AND (home=:owner OR received_at<:stale))
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0, attempts FROM jobs
         WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
@@ -118,7 +121,8 @@ def take(
         f"started_at=? WHERE seq=? RETURNING {_JOB_COLUMNS}"
     )
     row = connection.execute(update, (owner, because.value, until, now, seq)).fetchall()[0]
-    *fields, checkpoint, result = row
+    *fields, stop, checkpoint, result, parts = row
     job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts = fields
     facts = json.loads(checkpoint) if checkpoint else {}
-    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, facts, result)
+    left = (facts, result, bool(stop), json.loads(parts) if parts else ())
+    return Job(job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, because, *left)

@@ -5,7 +5,8 @@ The guarantee
 * `put` returns `ACCEPTED` only when the job is on disk and survives the power going off; a second `put` of the same
   interaction id returns `DUPLICATE` and changes nothing, whichever instance it comes from.
 * At any moment at most one lease on a job is current. Its fencing number is larger than that of every lease before it,
-  and `checkpoint`, `release` and `finish` with any other number raise `LeaseLost` and change nothing.
+  and `checkpoint`, `keep`, `record_parts`, `extend`, `release` and `finish` with any other number raise `LeaseLost`
+  and change nothing.
 * A job is leased again only after its lease was released or ran out, its owner is known to be dead, or its owner says
   that it doesn't run it (a new life of the same instance).
 * A job pinned to an instance, because only that instance's keys can go on with it, is leased by no other.
@@ -75,8 +76,8 @@ class JobStore(Protocol):
     async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
         """Record a job durably, or say which limit it exceeds.
 
-        A job that repeats another is accepted only if that one was its user's, ended repeatable and was not repeated
-        yet; else it is `GONE`.
+        A job that repeats another is accepted only if that one was its user's and may (still) be repeated; else it is
+        `GONE`.
         """
 
     async def knows(self, job_id: str) -> bool:
@@ -115,8 +116,23 @@ class JobStore(Protocol):
         Until `avoid_until` its present owner is not given it again: others may do better.
         """
 
+    async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the record of the messages that follow the answer (JSON objects), durably."""
+
+    async def extend(self, job: Job, expires_at: float) -> None:
+        """Move the job's end, durably: its answer goes where no interaction token is needed."""
+
+    async def stop(self, job_id: str, *, user_id: str | None) -> bool:
+        """Mark a job of this user's (None: of anybody's) as to be stopped, durably; False if it is done or unknown.
+
+        A waiting job learns of it with its next lease, for which it needs no budget any more.
+        """
+
+    async def stops(self, owner: int) -> Collection[str]:
+        """Return the ids of the jobs this instance runs that are to be stopped."""
+
     async def finish(self, job: Job, finish: Finish) -> None:
-        """End the job; its checkpoint, its result and, unless it is repeatable, its payload are forgotten."""
+        """End the job; its checkpoint, its result and, unless it may be repeated, its payload are forgotten."""
 
     async def counts(self) -> QueueCounts:
         """Open jobs by home."""
@@ -125,6 +141,9 @@ class JobStore(Protocol):
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:
         """Finished jobs, newest first, of one user or of all."""
+
+    async def forget_payloads(self, user_id: str) -> int:
+        """Drop what this user asked in jobs that are done; they can't be repeated any more. Returns how many."""
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         """Drop old finished jobs; returns how many."""

@@ -31,7 +31,7 @@ from app.errors import (
     StoreUnavailable,
     VideoUnknown,
 )
-from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
+from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome, Repeat
 from app.jobs.store import JobStore
 from app.metrics import Metrics
 from app.redaction import excerpt
@@ -219,7 +219,8 @@ class Runner:
         self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
-        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeatable)
+        repeat = Repeat.ONCE if ended.repeatable else Repeat.NONE
+        finish = Finish(outcome, now, ended.provider, error or ended.error, repeat)
         await self._persist(job, partial(self._finish, job, finish))
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(

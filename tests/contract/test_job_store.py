@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import LeaseLost, StoreUnavailable
-from app.jobs.job import Finish, Job, LeaseRequest, NewJob, Outcome, ServedBecause
+from app.jobs.job import Finish, Job, LeaseRequest, NewJob, Outcome, Repeat, ServedBecause
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
@@ -113,7 +113,7 @@ class TestPut:
     async def test_repeats_a_job_once(self, two: tuple[JobStore, JobStore]) -> None:
         """A job that ended repeatable can be done again by its user, once, whoever is asked at the same time."""
         job = await leased(two[0], "first")
-        await two[0].finish(job, Finish(Outcome.FAILED, NOW, repeatable=True))
+        await two[0].finish(job, Finish(Outcome.FAILED, NOW, repeat=Repeat.ONCE))
         assert await two[1].repeatable("first", user_id="6") is None
         found = await two[1].repeatable("first", user_id="5")
         assert found is not None and (found.kind, found.payload) == ("chat", job.payload)
@@ -422,3 +422,57 @@ async def test_a_store_that_is_closed_says_so(tmp_path: Path) -> None:
     await engine.close()
     with pytest.raises(StoreUnavailable):
         await SqliteJobStore(engine).put(new())
+
+
+class TestStopAndRepeat:
+    async def test_repeat_always(self, two: tuple[JobStore, JobStore]) -> None:
+        """A job that may always be repeated is, any number of times, until its user's payloads are forgotten."""
+        await two[0].finish(await leased(two[0], "first"), Finish(Outcome.ANSWERED, NOW, repeat=Repeat.ALWAYS))
+        for again in ("2", "3"):
+            assert await two[1].put(replace(new(again), repeats="first")) is PutResult.ACCEPTED
+        assert await two[1].put(replace(new("4", user="6"), repeats="first")) is PutResult.GONE
+        assert await two[1].forget_payloads("6") == 0
+        assert await two[1].forget_payloads("5") == 1
+        assert await two[0].repeatable("first", user_id="5") is None
+        assert await two[0].put(replace(new("5"), repeats="first")) is PutResult.GONE
+        assert [job.payload for job in await two[0].lease(request())] == [new(n).payload for n in ("2", "3")]
+
+    async def test_stop_running(self, two: tuple[JobStore, JobStore]) -> None:
+        """Who asked, or a moderator, stops a running job from any instance; only its owner is told to."""
+        for name in ("1", "2", "3"):
+            await two[0].put(new(name))
+        jobs = await two[0].lease(request())
+        assert not await two[1].stop("1", user_id="6")
+        assert await two[1].stop("1", user_id="5")
+        assert await two[1].stop("2", user_id=None)
+        assert set(await two[0].stops(1)) == {"1", "2"}
+        assert set(await two[1].stops(2)) == set()
+        await two[0].finish(jobs[0], Finish(Outcome.ANSWERED, NOW))
+        assert set(await two[0].stops(1)) == {"2"}
+        assert not await two[1].stop("1", user_id="5")
+        assert not await two[1].stop("unknown", user_id="5")
+
+    async def test_stop_waiting(self, two: tuple[JobStore, JobStore]) -> None:
+        """A waiting job that is to be stopped says so with its next lease, which needs no budget."""
+        await two[0].put(new("1"))
+        await two[0].put(new("2"))
+        assert await two[0].stop("2", user_id="5")
+        nothing = replace(request(), kinds={"chat": 0})
+        (job,) = await two[0].lease(nothing)
+        assert (job.id, job.stop) == ("2", True)
+        assert await two[0].lease(replace(nothing, held=["2"])) == []
+        (other,) = await two[0].lease(replace(request(), held=["2"]))
+        assert (other.id, other.stop) == ("1", False)
+
+    async def test_parts_and_end(self, store: JobStore) -> None:
+        """What was recorded of an answer's parts, and a moved end, are there for the next lease; an old lease fails."""
+        job = await leased(store)
+        parts = [{"n": 1, "state": "sent", "id": "77"}, {"n": 2, "state": "sending"}]
+        await store.record_parts(job, parts)
+        await store.extend(job, NOW + 5000)
+        await store.release(job, counted=False)
+        (again,) = await store.lease(request())
+        assert (list(again.parts), again.expires_at) == (parts, NOW + 5000)
+        for write in (store.record_parts(job, []), store.extend(job, NOW)):
+            with pytest.raises(LeaseLost):
+                await write

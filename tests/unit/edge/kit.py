@@ -39,6 +39,7 @@ class MemoryStore:
         self.jobs: dict[str, NewJob] = {}
         self.finished: list[FinishedJob] = []
         self.withdrawn: list[str] = []
+        self.stopped: list[str] = []
         self.repeatable_jobs: dict[tuple[str, str], RepeatableJob] = {}
         self.withdraw_failures = 0
         self.before_put: Callable[[NewJob], Any] | None = None
@@ -107,8 +108,32 @@ class MemoryStore:
     async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
         raise NotImplementedError("the edge runs nothing")
 
+    async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
+        raise NotImplementedError("the edge runs nothing")
+
+    async def extend(self, job: Job, expires_at: float) -> None:
+        raise NotImplementedError("the edge runs nothing")
+
+    async def stop(self, job_id: str, *, user_id: str | None) -> bool:
+        if self.before_read is not None:
+            await self.before_read()
+        job = self.jobs.get(job_id)
+        if job is None or user_id not in (None, job.user_id):
+            return False
+        self.stopped.append(job_id)
+        return True
+
+    async def stops(self, owner: int) -> Collection[str]:
+        return [job_id for job_id in self.stopped if job_id in self.jobs]
+
     async def finish(self, job: Job, finish: Finish) -> None:
         raise NotImplementedError("the edge runs nothing")
+
+    async def forget_payloads(self, user_id: str) -> int:
+        mine = [key for key in self.repeatable_jobs if key[1] == user_id]
+        for key in mine:
+            del self.repeatable_jobs[key]
+        return len(mine)
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         raise NotImplementedError("the edge keeps no house")

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.errors import LeaseLost, StoreUnavailable
-from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, ServedBecause
+from app.jobs.job import Finish, FinishedJob, Job, JobState, LeaseRequest, NewJob, Repeat, ServedBecause
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 from app.userdata.conversations import Remembered, Turn
 
@@ -77,7 +77,7 @@ class MemoryStore:
 
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
         row = self.rows.get(job_id)
-        if row is None or row.finish is None or not row.finish.repeatable or row.job.user_id != user_id:
+        if row is None or row.finish is None or row.finish.repeat is Repeat.NONE or row.job.user_id != user_id:
             return None
         return RepeatableJob(row.job.kind, row.job.payload)
 
@@ -140,6 +140,32 @@ class MemoryStore:
         row = self._held(job)
         row.job, row.pinned = replace(row.job, result=result), None
 
+    async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
+        await self._enter("record_parts")
+        row = self._held(job)
+        row.job = replace(row.job, parts=list(parts))
+
+    async def extend(self, job: Job, expires_at: float) -> None:
+        await self._enter("extend")
+        row = self._held(job)
+        row.job = replace(row.job, expires_at=expires_at)
+
+    async def stop(self, job_id: str, *, user_id: str | None) -> bool:
+        await self._enter("stop")
+        row = self.rows.get(job_id)
+        if row is None or row.state is JobState.DONE or user_id not in (None, row.job.user_id):
+            return False
+        row.job = replace(row.job, stop=True)
+        return True
+
+    async def stops(self, owner: int) -> Collection[str]:
+        await self._enter("stops")
+        return {
+            row.job.id
+            for row in self.rows.values()
+            if row.job.stop and row.state is JobState.RUNNING and row.owner == owner
+        }
+
     async def release(self, job: Job, *, counted: bool, avoid_until: float | None = None) -> None:
         await self._enter("release")
         row = self._held(job)
@@ -158,6 +184,15 @@ class MemoryStore:
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:
         return []
+
+    async def forget_payloads(self, user_id: str) -> int:
+        await self._enter("forget_payloads")
+        mine = [row for row in self.rows.values() if row.finish and row.job.user_id == user_id]
+        kept = [row for row in mine if row.finish and row.finish.repeat is not Repeat.NONE]
+        for row in kept:
+            assert row.finish is not None
+            row.finish = replace(row.finish, repeat=Repeat.NONE)
+        return len(kept)
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         await self._enter("forget")
