@@ -200,13 +200,15 @@ class JobContext:
 class Answer:
     """The finished answer and the provider that made it.
 
-    `parts` are further messages that follow it, in order. `turn` is what is remembered of it, `usage` what it took.
+    `parts` are further messages that follow it, in order, and `whole` the text of all of them (`splitting.Fitted`).
+    `turn` is what is remembered of it, `usage` what it took.
     `error` is the error's class name if the answer was cut short and is only what had come by then.
     """
 
     message: Message
     provider: str
     parts: tuple[Message, ...] = ()
+    whole: str = ""
     turn: Turn | None = None
     usage: Usage = NO_USAGE
     error: str = ""
