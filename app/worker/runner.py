@@ -169,7 +169,10 @@ class Runner:
             return self._apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
         finally:
             await progress.close()
-        return Ended(answer.message, Outcome.ANSWERED, answer.provider)
+        return Ended(
+            answer.message, Outcome.ANSWERED, answer.provider, answer.error, parts=answer.parts, whole=answer.whole,
+            turn=answer.turn, usage=answer.usage,
+        )  # fmt: skip
 
     async def _run_command(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Answer:
         context = JobContext(
@@ -219,8 +222,7 @@ class Runner:
         self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
-        repeat = Repeat.ONCE if ended.repeatable else Repeat.NONE
-        finish = Finish(outcome, now, ended.provider, error or ended.error, repeat)
+        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
         await self._persist(job, partial(self._finish, job, finish))
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(
@@ -282,10 +284,10 @@ class Runner:
         if cause is not None:
             log.warning("job failed", **_facts(job), error=error, cause=excerpt(str(cause)))
         text = _REFERENCE.format(sentence=sentence.to(interaction.locale), reference=job.id[-8:])
-        repeatable = isinstance(cause, VideoUnknown)
-        buttons = again_button(job.id, interaction.locale) if repeatable else ()
+        repeat = Repeat.ONCE if isinstance(cause, VideoUnknown) else Repeat.NONE
+        buttons = again_button(job.id, interaction.locale) if repeat is Repeat.ONCE else ()
         message = Message(text.to(interaction.locale), components=buttons)
-        return Ended(message, outcome, error=error, repeatable=repeatable)
+        return Ended(message, outcome, error=error, repeat=repeat)
 
 
 def _facts(job: Job) -> dict[str, Any]:
