@@ -234,12 +234,18 @@ def register(
     guild: Annotated[
         str, typer.Option("--guild", metavar="ID", help="Only in this guild, where it is there at once.")
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", "--dry-run", help="Only show what would change.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Also delete commands that are registered but not Quartet's.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="For development: register again whenever a definition changes (one guild).")
+    ] = False,
     env_file: EnvFileOption = None,
 ) -> None:
-    """Register the commands with Discord."""
+    """Register the commands with Discord: shows the difference, and sends it if there is any."""
     arguments = ["--env-file", str(env_file_path(env_file)), *(["--guild", guild] if guild else [])]
-    arguments += ["--dry-run"] if dry_run else []
+    arguments += [flag for flag, given in (("--plan", plan), ("--delete", delete), ("--watch", watch)) if given]
     script = ROOT / "scripts" / "register_commands.py"
     raise typer.Exit(subprocess.run([sys.executable, str(script), *arguments], cwd=ROOT, check=False).returncode)
 

@@ -57,7 +57,8 @@ class Change:
 class Plan:
     """What a registration will do in one scope: a guild's, or the global one if `guild_id` is None.
 
-    `payload` is the whole list that Discord will hold afterwards.
+    `payload` is the whole list that Discord will hold afterwards. `spared` are commands that are not wanted any more
+    but stay, since deleting was not asked for.
     """
 
     create: tuple[str, ...]
@@ -66,6 +67,7 @@ class Plan:
     unchanged: tuple[str, ...]
     payload: tuple[Definition, ...]
     guild_id: str | None = None
+    spared: tuple[str, ...] = ()
 
     @property
     def changes_anything(self) -> bool:
@@ -73,27 +75,37 @@ class Plan:
         return bool(self.create or self.update or self.delete)
 
     def lines(self) -> list[str]:
-        """Return the plan for a person to read: `+` new, `~` changed, `-` deleted, `=` as it is."""
+        """Return the plan for a person to read: `+` new, `~` changed, `-` deleted, `!` spared, `=` as it is."""
         lines = [f"+ {name}" for name in self.create]
         for change in self.update:
             lines += [f"~ {change.name}", *(f"    {difference}" for difference in change.differences)]
-        return [*lines, *(f"- {name}" for name in self.delete), *(f"= {name}" for name in self.unchanged)]
+        lines += [*(f"- {name}" for name in self.delete), *(f"! {name}" for name in self.spared)]
+        return [*lines, *(f"= {name}" for name in self.unchanged)]
 
 
-def make_plan(existing: Sequence[Definition], wanted: Sequence[Definition], guild_id: str | None = None) -> Plan:
+def make_plan(
+    existing: Sequence[Definition],
+    wanted: Sequence[Definition],
+    guild_id: str | None = None,
+    *,
+    delete: bool = True,
+) -> Plan:
     """Compare what Discord has (`CommandsApi.fetch`) with what it should have; commands match by type and name.
 
     Contexts and installation types exist only for global commands and are left out for a guild. An Activity's entry
-    point, which Discord makes itself and a bulk update may not remove (50240), is kept.
+    point, which Discord makes itself and a bulk update may not remove (50240), is kept. Without `delete` so is every
+    other command that is not wanted.
     """
     if guild_id is not None:
         wanted = [{k: v for k, v in command.items() if k not in _GLOBAL_ONLY} for command in wanted]
     before = {_key(command): command for command in existing}
     after = {_key(command): command for command in wanted}
-    kept = [c for key, c in before.items() if key[0] == CommandType.PRIMARY_ENTRY_POINT and key not in after]
+    strangers = {key: command for key, command in before.items() if key not in after}
+    kept = [c for key, c in strangers.items() if not delete or key[0] == CommandType.PRIMARY_ENTRY_POINT]
     after |= {_key(command): command for command in kept}
+    spared = [key for key in strangers if key in after and key[0] != CommandType.PRIMARY_ENTRY_POINT]
     updates, unchanged = [], []
-    for key in (key for key in after if key in before):
+    for key in (key for key in after if key in before and key not in spared):
         differences = tuple(_differences(before[key], after[key], guild_id is None))
         if differences:
             updates.append(Change(_title(key), differences))
@@ -106,6 +118,7 @@ def make_plan(existing: Sequence[Definition], wanted: Sequence[Definition], guil
         unchanged=tuple(unchanged),
         payload=(*wanted, *(_sendable(command) for command in kept)),
         guild_id=guild_id,
+        spared=tuple(_title(key) for key in spared),
     )
 
 

@@ -52,9 +52,16 @@ class CommandsApi:
         """Return what is registered now; without `with_localizations` Discord would leave all localizations out."""
         return await self._call("GET", guild_id, query="?with_localizations=true")
 
-    def plan(self, existing: Sequence[Definition], wanted: Sequence[Definition], guild_id: str | None = None) -> Plan:
+    def plan(
+        self,
+        existing: Sequence[Definition],
+        wanted: Sequence[Definition],
+        guild_id: str | None = None,
+        *,
+        delete: bool = True,
+    ) -> Plan:
         """Return what registering `wanted` in this scope would change; sends nothing."""
-        return make_plan(existing, wanted, guild_id)
+        return make_plan(existing, wanted, guild_id, delete=delete)
 
     async def apply(self, plan: Plan) -> bool:
         """Make it so by one bulk PUT; return whether anything had to be sent."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.commands.registry import COMMANDS
+from app.discord.creations import Creations
 from ops.envfile import ROOT
 from simulator.config import SimulatorConfig
 from simulator.server import SimulatorServer
+from tests.kit.waiting import wait_until
 from tests.unit.ops.files import filled
 
 SHIPPED = ("ops", "app", "proxy", "simulator", "scripts", "deploy-multi.sh", "pyproject.toml", "uv.lock")
@@ -96,14 +101,13 @@ async def a_simulated_discord() -> AsyncIterator[SimulatorServer]:
 async def register(discord: SimulatorServer, directory: Path, *arguments: str, **changes: str) -> tuple[int, str]:
     """Run the script as an operator would; return its exit code and everything it said."""
     env_file = directory / ".env.multi"
-    env_file.write_text(filled(**{"DISCORD_API_URL": discord.discord_url, **changes}))
+    places = {"DISCORD_API_URL": discord.discord_url, "DATA_DIR": str(directory / "data")}
+    env_file.write_text(filled(**{**places, **changes}))
     command = [str(ROOT / "scripts" / "register_commands.py"), "--env-file", str(env_file), *arguments]
     return await run(*command)
 
 
 async def run(*command: str) -> tuple[int, str]:
-    import asyncio
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -116,9 +120,10 @@ async def test_commands_are_registered_once_and_a_second_run_changes_nothing(
     discord: SimulatorServer, tmp_path: Path
 ) -> None:
     """A dry run sends nothing; then Discord has every command; then there is nothing left to change."""
-    code, said = await register(discord, tmp_path, "--dry-run")
+    code, said = await register(discord, tmp_path, "--plan")
     assert code == 0
     assert "+ /채팅" in said
+    assert f"Creates {len(COMMANDS)} of 200 a day (0 created from here today)." in said
     assert not any(discord.app.discord.commands.values())
     code, said = await register(discord, tmp_path)
     assert code == 0, said
@@ -135,6 +140,60 @@ async def test_a_guilds_commands_are_its_own(discord: SimulatorServer, tmp_path:
     filled_scopes = [scope for scope, found in discord.app.discord.commands.items() if found]
     assert len(filled_scopes) == 1
     assert "123456789012345678" in str(filled_scopes[0])
+
+
+async def test_commands_of_somebody_else_are_deleted_only_if_asked_for(
+    discord: SimulatorServer, tmp_path: Path
+) -> None:
+    """What Quartet does not have stays and is named; --delete removes it."""
+    await register(discord, tmp_path)
+    (registered,) = discord.app.discord.commands.values()
+    registered["1"] = {**next(iter(registered.values())), "id": "1", "name": "older", "type": 1}
+    code, said = await register(discord, tmp_path)
+    assert (code, "! /older" in said, "--delete removes them" in said) == (0, True, True), said
+    (registered,) = discord.app.discord.commands.values()
+    assert "older" in {command["name"] for command in registered.values()}
+    code, said = await register(discord, tmp_path, "--delete")
+    assert (code, "- /older" in said) == (0, True), said
+    (registered,) = discord.app.discord.commands.values()
+    assert "older" not in {command["name"] for command in registered.values()}
+
+
+async def test_more_than_a_days_creations_are_not_sent(discord: SimulatorServer, tmp_path: Path) -> None:
+    """Discord's 200 a day are kept by the count of what was created from here, before anything is sent."""
+    Creations(tmp_path / "data", time.time()).add(None, 199)
+    code, said = await register(discord, tmp_path)
+    assert (code, "200 command creations a day; 199 were made" in said) == (1, True), said
+    assert not any(discord.app.discord.commands.values())
+
+
+async def test_watching_registers_again_when_a_definition_changes(discord: SimulatorServer, tmp_path: Path) -> None:
+    """In a guild, and in no other scope; without a guild the reason why not is given."""
+    code, said = await register(discord, tmp_path, "--watch")
+    assert (code, "--watch: needs --guild" in said) == (2, True)
+    copy = tmp_path / "copy"
+    for name in ("app", "ops", "scripts"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    script = str(copy / "scripts" / "register_commands.py")
+    env_file = str(tmp_path / ".env.multi")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, script, "--env-file", env_file, "--guild", "77", "--watch",
+        cwd="/", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def described() -> str:
+        scope = next((found for key, found in discord.app.discord.commands.items() if "77" in str(key)), {})
+        return next((command["description"] for command in scope.values() if command["name"] == "핑"), "")
+
+    try:
+        await wait_until(lambda: bool(described()), 30, "the first registration")
+        ping = copy / "app" / "commands" / "ping.py"
+        ping.write_text(ping.read_text().replace(described(), "달라진 설명"))
+        await wait_until(lambda: described() == "달라진 설명", 30, "the second registration")
+    finally:
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.wait(), 20)
+    assert process.returncode == 0
 
 
 async def test_a_refused_token_is_named_and_not_shown(discord: SimulatorServer, tmp_path: Path) -> None:

@@ -205,6 +205,18 @@ def test_a_plan_reads_like_a_diff() -> None:
     ]
 
 
+def test_what_is_not_ours_stays_unless_deleting_was_asked_for() -> None:
+    """Without `delete` a stranger is sent along as it is and marked; with it, it goes."""
+    existing = [CommandRegistry.filled_in(copy.deepcopy(c), True) for c in (ADMIN, {**ADMIN, "name": "old"})]
+    kept = make_plan(existing, [ADMIN, CHAT], delete=False)
+    assert (kept.create, kept.delete, kept.spared) == (("/채팅",), (), ("/old",))
+    assert [command["name"] for command in kept.payload] == ["관리", "채팅", "old"]
+    assert "! /old" in kept.lines()
+    gone = make_plan(existing, [ADMIN, CHAT])
+    assert (gone.delete, gone.spared) == (("/old",), ())
+    assert not make_plan(existing, [ADMIN], delete=False).changes_anything
+
+
 def test_a_message_command_of_the_same_name_is_another_command() -> None:
     """Commands are told apart by type and name."""
     plan = make_plan([CommandRegistry.filled_in(copy.deepcopy(ADMIN), True)], [{"name": "관리", "type": 3}])
