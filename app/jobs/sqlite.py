@@ -151,6 +151,10 @@ class SqliteJobStore:
             running={home: count for state, home, count in rows if state == RUNNING},
         )
 
+    async def accepted(self, user_id: str, *, since: float) -> int:
+        values = {"user": user_id, "since": since}
+        return int(await self._engine.read(lambda connection: connection.execute(_USED, values).fetchone()[0]))
+
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:

@@ -137,6 +137,9 @@ class JobStore(Protocol):
     async def counts(self) -> QueueCounts:
         """Open jobs by home."""
 
+    async def accepted(self, user_id: str, *, since: float) -> int:
+        """How many jobs of this user's were accepted since then, whatever became of them; what a quota counts."""
+
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:

@@ -102,6 +102,8 @@ class TestPut:
             await two[0].finish(job, Finish(Outcome.ANSWERED, NOW))
         assert await two[1].put(new("more"), limits) is PutResult.QUOTA
         assert await two[1].put(new("other", user="6"), limits) is PutResult.ACCEPTED
+        assert [await two[1].accepted(user, since=NOW - 100) for user in ("5", "6", "7")] == [3, 1, 0]
+        assert await two[0].accepted("5", since=NOW - 300) == 4
 
     async def test_takes_nothing_new_while_closed(self, store: JobStore) -> None:
         """While closed a new job is refused; a copy of an accepted one is a duplicate still."""

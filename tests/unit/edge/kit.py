@@ -79,6 +79,9 @@ class MemoryStore:
             waiting[job.home] = waiting.get(job.home, 0) + 1
         return QueueCounts(waiting=waiting)
 
+    async def accepted(self, user_id: str, *, since: float) -> int:
+        return sum(job.user_id == user_id and job.received_at >= since for job in self.jobs.values())
+
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:

@@ -180,6 +180,9 @@ class MemoryStore:
     async def counts(self) -> QueueCounts:
         return QueueCounts()
 
+    async def accepted(self, user_id: str, *, since: float) -> int:
+        return sum(row.job.user_id == user_id and row.job.received_at >= since for row in self.rows.values())
+
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
     ) -> Sequence[FinishedJob]:
