@@ -276,11 +276,14 @@ def doctor(
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the tour; 0 only if every answer was right.")] = False,
+    tour: Annotated[
+        bool, typer.Option("--tour/--no-tour", help="Play all commands first, or open the page at once.")
+    ] = True,
 ) -> None:
     """Run everything against a simulated Discord and simulated providers, without any key, and play all commands."""
     from ops.demo import run_demo
 
-    raise typer.Exit(run_demo(once=once, out=out, say=_say))
+    raise typer.Exit(run_demo(once=once, tour=tour, out=out, say=_say))
 
 
 @app.command(context_settings=PASS_ON)

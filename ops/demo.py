@@ -21,6 +21,7 @@ from ops.demo_stage import Stage, build_stage
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
 from ops.health import get_json
+from ops.operator import Switchboard
 from ops.processes import wait_for
 from ops.shutdown import Say, stop
 from ops.status import addresses
@@ -31,7 +32,7 @@ COMMANDS = 7
 ACQUAINTED_WITHIN_S = 10.0
 
 
-def run_demo(*, once: bool, out: Console, say: Say) -> int:
+def run_demo(*, once: bool, tour: bool = True, out: Console, say: Say) -> int:
     """Start, play, and with `once` end; otherwise stay until Ctrl-C. Nothing is left behind either way."""
     data_dir = Path(tempfile.mkdtemp(prefix="quartet-demo-")) if once else ROOT / "data" / "demo"
     paths = Paths(data_dir.resolve())
@@ -41,19 +42,27 @@ def run_demo(*, once: bool, out: Console, say: Say) -> int:
         )
     with _asked_to_end() as asked:
         try:
-            with only_one(paths):
-                stop(paths, lambda _: None)  # a demo that was killed may have left something
-                stage = build_stage(paths.data_dir)
-                system = native.start(stage.file, stage.settings, say, (stage.simulator_url, stage.simulator_command))
-            right = _register(stage, say) and _play(stage, system, out, say)
-            if not once:
-                _stay(stage, system, out, asked)
+            with Switchboard() as board:
+                stage, system = set_up(paths, board, say)
+                right = register(stage, say) and (not tour or _play(stage, system, out, say))
+                if not once:
+                    _stay(stage, system, out, asked)
         finally:
             asked.set()  # from here on Ctrl-C changes nothing any more
             say("Stopping ...")
             stop(paths, lambda _: None)
             shutil.rmtree(data_dir, ignore_errors=True)
     return Exit.OK if right else Exit.FAILED
+
+
+def set_up(paths: Paths, board: Switchboard, say: Say) -> tuple[Stage, System]:
+    """Start simulator, instances and nginx below `paths`; what runs there is the caller's to stop."""
+    with only_one(paths):
+        stop(paths, lambda _: None)  # a demo that was killed may have left something
+        stage = build_stage(paths.data_dir, board)
+        system = native.start(stage.file, stage.settings, say, (stage.simulator_url, stage.simulator_command))
+    board.connect(system)
+    return stage, system
 
 
 @contextmanager
@@ -74,7 +83,7 @@ def _asked_to_end() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _register(stage: Stage, say: Say) -> bool:
+def register(stage: Stage, say: Say) -> bool:
     """Register the commands with the simulated Discord, as an operator does with the real one."""
     script = [sys.executable, str(ROOT / "scripts" / "register_commands.py"), "--env-file", str(stage.file.path)]
     done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ops.checks import OperatorSettings, check
 from ops.envfile import KEY_NAMES, EnvFile, format_line, read_env_file
 from ops.failures import OpsError
+from ops.operator import Switchboard
 from ops.ports import LOOPBACK, free_port
 from simulator.app import create_app
 from simulator.config import SimulatorConfig
@@ -37,8 +38,8 @@ class Stage:
         return f"{self.simulator_url}/#token={self.control_token}"
 
 
-def build_stage(data_dir: Path) -> Stage:
-    """Write the demo's two configurations into `data_dir` and return what to start."""
+def build_stage(data_dir: Path, board: Switchboard) -> Stage:
+    """Write the demo's two configurations into `data_dir` and return what to start; `board` is the page's operator."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     public = free_port(PUBLIC_PORT)
     ops = free_port(OPS_PORT, [public])
@@ -51,6 +52,9 @@ def build_stage(data_dir: Path) -> Stage:
         "bot_token": f"simulated-{secrets.token_hex(12)}",
         "control_token": control_token,
         "default_target": f"http://{LOOPBACK}:{public}/interactions",
+        "operator_url": board.url,
+        "operator_token": board.token,
+        "instance_count": INSTANCES,
         "keys": [
             {"provider": name.partition("_")[0].lower(), "secret": secret, "label": f"set-{name.rpartition('_')[2]}"}
             for name, secret in keys.items()

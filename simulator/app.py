@@ -79,6 +79,7 @@ class SimulatorApp(Starlette):
         """End what waits, close the delivering client and the ledger."""
         self.world.closing.set()
         await self.client.close()
+        await self.control.operator.close()
         self.world.ledger.close()
 
 

@@ -48,7 +48,8 @@ class SimulatorConfig:
 
     `keys` empty for a provider: any key is accepted. `default_target` is the interactions endpoint used where none is
     given; `public_url` is how others reach us, if not by the address we listen on. `window_slack_s` shortens limit
-    windows a little, since a caller counts when it sends and we count when the call arrives.
+    windows a little, since a caller counts when it sends and we count when the call arrives. `operator_url` is
+    where the playground's switches lead (control_operator.py); `instance_count` only tells it users' homes.
     """
 
     seed: int | None = None
@@ -57,6 +58,9 @@ class SimulatorConfig:
     control_token: str = field(default="", repr=False)
     default_target: str = ""
     public_url: str = ""
+    operator_url: str = ""
+    operator_token: str = field(default="", repr=False)
+    instance_count: int = 4
     progress_mark: str = "⏳"
     instance_header: str = "X-Quartet-Instance"
 

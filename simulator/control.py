@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from simulator.control_events import EventFeed
+from simulator.control_operator import NoOperator, OperatorLink
 from simulator.discord_client import DiscordClient
 from simulator.discord_state import Attachment, Interaction, Message
 from simulator.discord_world import DiscordWorld
@@ -21,6 +23,7 @@ from simulator.world import World
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_WAIT_S = 900.0
 MAX_COPIES = 1000
+PLACE_OF = {0: "guild", 1: "dm", 2: "user_install"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -35,6 +38,8 @@ class Control:
         self.world = world
         self.discord = discord
         self.client = client
+        self.operator = OperatorLink(world)
+        self.feed = EventFeed(world, self._show_if_known)
 
     def routes(self) -> list[Route]:
         """Return the routes, each behind the control token."""
@@ -50,6 +55,10 @@ class Control:
             ("GET", "/faults", self.faults),
             ("POST", "/faults", self.add_fault),
             ("DELETE", "/faults", self.clear_faults),
+            ("DELETE", "/faults/{id:int}", self.remove_fault),
+            ("GET", "/events", self.events),
+            ("GET", "/operator", self.operator_state),
+            ("POST", "/operator", self.operator_act),
         ]
         return [Route(path, self._guarded(endpoint), methods=[method]) for method, path, endpoint in table]
 
@@ -69,6 +78,8 @@ class Control:
                 return await endpoint(request)
             except (BadRequest, ValueError) as error:
                 return JSONResponse({"error": str(error)}, 400)
+            except NoOperator as error:
+                return JSONResponse({"error": str(error)}, 503)
 
         return guarded
 
@@ -78,6 +89,8 @@ class Control:
         return JSONResponse({
             "public_key": self.discord.public_key, "application_id": config.application_id, "seed": self.world.seed,
             "default_target": config.default_target, "progress_mark": config.progress_mark,
+            "instance_count": config.instance_count, "operator": bool(config.operator_url),
+            "keys": sorted({key.label for key in config.keys if key.label}),
         })  # fmt: skip
 
     async def interact(self, request: Request) -> Response:
@@ -100,6 +113,7 @@ class Control:
         if "press" in body:
             source = self._find(str(body.get("of")))
             return await self.client.press(target, source, str(body["press"]), values=body.get("values"),
+                                           message=_message_of(source, body.get("message_id")),
                                            user_id=body.get("user_id"), locale=locale)  # fmt: skip
         if "submit" in body:
             return await self.client.submit(target, self._find(str(body.get("of"))), body["submit"], locale=locale)
@@ -179,18 +193,47 @@ class Control:
         self.world.ledger.add("faults_cleared")
         return Response(status_code=204)
 
+    async def remove_fault(self, request: Request) -> Response:
+        """DELETE /faults/{id}: forget one rule; one that is gone already is fine."""
+        number = int(request.path_params["id"])
+        self.world.faults.remove(number)
+        self.world.ledger.add("fault_removed", id=number)
+        return Response(status_code=204)
+
+    async def events(self, request: Request) -> Response:
+        """GET /events: everything as it happens, see control_events.py."""
+        headers = {"Cache-Control": "no-store"}
+        return StreamingResponse(self.feed.read(), media_type="text/event-stream", headers=headers)
+
+    async def operator_state(self, request: Request) -> Response:
+        """GET /operator: the system's state as its operator tells it; 503 where there is none."""
+        return JSONResponse(await self.operator.state())
+
+    async def operator_act(self, request: Request) -> Response:
+        """POST /operator: `{"act": "kill" | "off" | "on", "instance": 2}`."""
+        return JSONResponse(await self.operator.act(await _body(request)))
+
     def _find(self, interaction_id: str) -> Interaction:
         found = self.discord.memory.interactions.get(interaction_id)
         if found is None:
             raise BadRequest(f"no interaction {interaction_id}")
         return found
 
+    def _show_if_known(self, interaction_id: str) -> dict[str, Any] | None:
+        found = self.discord.memory.interactions.get(interaction_id)
+        return self.show(found) if found is not None else None
+
     def show(self, interaction: Interaction) -> dict[str, Any]:
         """Return an interaction as JSON values: never its token."""
-        ack = interaction.ack
+        ack, payload = interaction.ack, interaction.payload
+        data = payload.get("data") or {}
         return {
+            "kind": interaction.kind, "place": PLACE_OF.get(int(payload.get("context") or 0)),
+            "channel_id": interaction.channel_id,
+            "locale": payload.get("locale"), "custom_id": data.get("custom_id"), "target_id": data.get("target_id"),
+            "pressed_on": (payload.get("message") or {}).get("id"), "command_type": data.get("type"),
             "id": interaction.id, "user_id": interaction.user_id, "command": interaction.command,
-            "options": (interaction.payload.get("data") or {}).get("options", []), "state": interaction.state,
+            "options": data.get("options", []), "state": interaction.state,
             "final": interaction.is_final, "sent": interaction.sent_wall,
             "took_ms": round((interaction.final_t - interaction.sent_t) * 1000, 1) if interaction.final_t else None,
             "ack": {"ms": round(ack.ms, 2), "status": ack.status, "type": ack.type, "ok": ack.ok,
@@ -208,7 +251,17 @@ class Control:
                    for e in message.history[-50:]]  # fmt: skip
         return {**{name: shown[name] for name in wanted}, "thinking": message.thinking,
                 "ephemeral": message.ephemeral, "pings": message.pings, "edits": len(message.history),
-                "history": history}  # fmt: skip
+                "edited": bool(shown["edited_timestamp"]), "flags": shown["flags"], "history": history}  # fmt: skip
+
+
+def _message_of(source: Interaction, message_id: str | None) -> Message | None:
+    """Return the message of an interaction that was meant; None means its first."""
+    if message_id is None:
+        return None
+    found = next((message for message in source.messages if message.id == message_id), None)
+    if found is None:
+        raise BadRequest(f"interaction {source.id} has no message {message_id}")
+    return found
 
 
 async def _body(request: Request) -> dict[str, Any]:

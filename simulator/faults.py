@@ -81,6 +81,10 @@ class FaultBook:
         """Forget every rule."""
         self.rules.clear()
 
+    def remove(self, number: int) -> None:
+        """Forget the rule with this number."""
+        self.rules = [rule for rule in self.rules if rule.id != number]
+
     def draw(self, target: str, route: str, key: str = "", since_ack_s: float | None = None) -> Fault | None:
         """Return the fault this call suffers, if any, and count it."""
         if not self.rules:

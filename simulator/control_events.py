@@ -1,0 +1,94 @@
+"""`GET /control/events`: everything as it happens, as server-sent events, for the playground.
+
+Events, each with a JSON object as data:
+- `ledger`: one line of the ledger, with its number as the event's id;
+- `interaction`: what the user of one interaction sees now, as `GET /control/interactions/{id}` answers it;
+- `faults`: the rules in force, whenever one is added or taken away;
+- `lost`: the reader was too slow and has missed something; it should read everything again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from simulator.ledger import Event
+from simulator.world import World
+
+LONGEST_QUEUE = 2000
+KEEP_ALIVE_S = 10.0
+Show = Callable[[str], "dict[str, Any] | None"]
+
+
+class EventFeed:
+    """Gives every reader of `/control/events` its own queue; costs nothing while nobody reads."""
+
+    def __init__(self, world: World, show: Show) -> None:
+        self._world = world
+        self._show = show
+        self._readers: set[asyncio.Queue[Event]] = set()
+        world.ledger.listen(self._note)
+
+    def _note(self, event: Event) -> None:
+        for queue in self._readers:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(event)
+
+    async def read(self) -> AsyncIterator[str]:
+        """Yield events until the reader goes or the simulator ends."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(LONGEST_QUEUE)
+        self._readers.add(queue)
+        try:
+            yield _event("faults", self._faults())
+            while not self._world.closing.is_set():
+                for piece in self._pieces(await self._next(queue)):
+                    yield piece
+                if queue.full():
+                    _drain(queue)
+                    yield _event("lost", {})
+        finally:
+            self._readers.discard(queue)
+
+    async def _next(self, queue: asyncio.Queue[Event]) -> list[Event]:
+        """Return what there is, waiting for the first; nothing at the end, or if it is time for a sign of life."""
+        getting = asyncio.ensure_future(queue.get())
+        closing = asyncio.ensure_future(self._world.closing.wait())
+        try:
+            await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+            if not getting.done():
+                getting.cancel()
+        if not getting.done() or getting.cancelled():
+            return []
+        found = [getting.result()]
+        while not queue.empty() and len(found) < 100:
+            found.append(queue.get_nowait())
+        return found
+
+    def _pieces(self, events: list[Event]) -> list[str]:
+        """Return the lines for some ledger events, and each interaction they concern once, as it is now."""
+        if not events:
+            return [": still here\n\n"]
+        pieces = [_event("ledger", event, event["n"]) for event in events]
+        concerned = dict.fromkeys(str(event["interaction"]) for event in events if event.get("interaction"))
+        pieces += [_event("interaction", shown) for shown in map(self._show, concerned) if shown is not None]
+        if any(event["event"] in ("fault", "fault_removed", "faults_cleared") for event in events):
+            pieces.append(_event("faults", self._faults()))
+        return pieces
+
+    def _faults(self) -> list[dict[str, Any]]:
+        return [rule.describe() for rule in self._world.faults.rules]
+
+
+def _drain(queue: asyncio.Queue[Event]) -> None:
+    while not queue.empty():
+        queue.get_nowait()
+
+
+def _event(name: str, data: Any, number: int | None = None) -> str:
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
