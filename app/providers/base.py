@@ -26,11 +26,18 @@ RateListener = Callable[[RateHints], None]
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question. `user_ref` is a keyed hash of the user id (OpenAI `safety_identifier`, at most 64 characters)."""
+    """One question. `user_ref` is a keyed hash of the user id (OpenAI `safety_identifier`, at most 64 characters).
+
+    `history` are the questions and answers before it, oldest first. `images` are `data:` URLs that belong to the
+    question. `model` is another than the provider's own, if not None.
+    """
 
     prompt: str
     system_prompt: str
     user_ref: str = ""
+    history: tuple[tuple[str, str], ...] = ()
+    images: tuple[str, ...] = ()
+    model: str | None = None
 
 
 class ChatFinish(StrEnum):

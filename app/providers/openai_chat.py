@@ -25,7 +25,11 @@ from app.providers.wire import Answer, Wire, encodable, timeouts
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+    from openai.types.chat import (
+        ChatCompletionChunk,
+        ChatCompletionContentPartParam,
+        ChatCompletionMessageParam,
+    )
 
     _Stream = AsyncStream[ChatCompletionChunk]
 
@@ -115,13 +119,9 @@ class OpenAIChat:
     async def _open(self, request: ChatRequest, timeout_s: float) -> _Stream:
         await self.warm()
         assert self._client is not None
-        messages: list[ChatCompletionMessageParam] = []
-        if request.system_prompt:
-            messages.append({"role": "system", "content": encodable(request.system_prompt)})
-        messages.append({"role": "user", "content": encodable(request.prompt)})
         stream = await self._client.chat.completions.create(
-            model=self._model,
-            messages=messages,
+            model=request.model or self._model,
+            messages=_messages(request),
             stream=True,
             stream_options={"include_usage": True},
             max_completion_tokens=self._max_output_tokens,
@@ -165,6 +165,22 @@ class OpenAIChat:
             return error
         # The SDK lets json.JSONDecodeError, UnicodeDecodeError and worse through when a frame is not what it expects.
         return self._wire.error(ProviderBadAnswer, f"the stream can't be read: {type(error).__name__}")
+
+
+def _messages(request: ChatRequest) -> list[ChatCompletionMessageParam]:
+    """Return the conversation in the API's shape; pictures are parts of the last message."""
+    messages: list[ChatCompletionMessageParam] = []
+    if request.system_prompt:
+        messages.append({"role": "system", "content": encodable(request.system_prompt)})
+    for question, answer in request.history:
+        messages.append({"role": "user", "content": encodable(question)})
+        messages.append({"role": "assistant", "content": encodable(answer)})
+    prompt = encodable(request.prompt)
+    if not request.images:
+        return [*messages, {"role": "user", "content": prompt}]
+    parts: list[ChatCompletionContentPartParam] = [{"type": "text", "text": prompt}]
+    parts += [{"type": "image_url", "image_url": {"url": url}} for url in request.images]
+    return [*messages, {"role": "user", "content": parts}]
 
 
 def _said(error: APIError) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 
 from app.clock import Clock
+from app.discord.graphemes import utf16_length
 from app.discord.replies import Message
 from app.discord.splitting import first_part
 from app.discord.wire import CONTENT_MAX
@@ -20,36 +22,75 @@ FIRST_AFTER_S = 0.8
 EVERY_S = 2.5
 """A token allows about five calls in two seconds and thirty a minute; most of them stay free for the answer."""
 
+GROW_EVERY_S = 1.0
+"""How often a growing answer is shown where nothing else is known of the pace."""
+
+AGAIN_AFTER_S = 0.25
+"""A word that could not be shown is tried again no sooner than this."""
+
 CURSOR = " ▌"
 """Ends an answer that is still growing."""
+
+_MORE = Text(
+    ko="\n-# ✍️ 계속 쓰고 있어요 ({length:,}자)",
+    en="\n-# ✍️ Still writing ({length:,} characters)",
+)
+_MORE_UNITS = 64
+_MORE_STEP = 100
 
 log = structlog.get_logger("worker")
 
 
-class ProgressReporter:
-    """One job's progress. `send` edits the message and returns whether it was shown; it raises only `AnswerGone`."""
+def growing(text: str, locale: Locale) -> str:
+    """Return an unfinished answer as a message shows it: as much as fits, how long it is if that is less, a cursor."""
+    limit = CONTENT_MAX - len(CURSOR)
+    if len(text) <= limit and utf16_length(text) <= limit:
+        return first_part(text, limit) + CURSOR
+    length = len(text) // _MORE_STEP * _MORE_STEP
+    # Laying out more than can be shown would cost more with every piece.
+    return first_part(text[:CONTENT_MAX], limit - _MORE_UNITS) + _MORE.format(length=length).to(locale) + CURSOR
 
-    def __init__(self, send: Callable[[Message], Awaitable[bool]], locale: Locale, clock: Clock) -> None:
+
+class ProgressReporter:
+    """One job's progress. `send` edits the message and returns whether it was shown; it raises only `AnswerGone`.
+
+    `pace` returns the seconds until the next edit of a growing answer may go. `components` stand under all of it.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[bool]],
+        locale: Locale,
+        clock: Clock,
+        *,
+        pace: Callable[[], float] | None = None,
+        components: tuple[Mapping[str, Any], ...] = (),
+    ) -> None:
         self._send = send
         self._locale = locale
         self._clock = clock
-        self._latest: str | None = None
+        self._pace = pace
+        self._components = components
+        self._word = ""
+        self._text = ""
+        self._shown = ""
         self._changed = asyncio.Event()
+        self._first_text = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def show(self, text: Text) -> None:
         """Say what happens now; the newest word wins."""
         content = text.to(self._locale)
-        if content != self._latest:
-            self._latest = content
+        if content != self._word or self._text:
+            self._word, self._text = content, ""
             self._changed.set()
 
     def grow(self, text: str) -> None:
-        """Show the answer so far, cut to what a message holds."""
-        content = first_part(text, CONTENT_MAX - len(CURSOR)) + CURSOR
-        if content != self._latest:
-            self._latest = content
+        """Show the answer so far. Called for every piece of it, so it is laid out only when it is sent."""
+        if text.strip():
+            self._text = text
             self._changed.set()
+            self._first_text.set()
 
     def start(self) -> None:
         """Begin to report."""
@@ -76,13 +117,41 @@ class ProgressReporter:
             raise cancelled
 
     async def _report(self) -> None:
-        await self._clock.sleep(FIRST_AFTER_S)
+        await self._rest(FIRST_AFTER_S)
         while True:
             await self._changed.wait()
             self._changed.clear()
-            assert self._latest is not None
+            is_text = bool(self._text)
+            content = growing(self._text, self._locale) if is_text else self._word
+            if content == self._shown:
+                # What was added since does not show.
+                await self._clock.sleep(AGAIN_AFTER_S)
+                continue
+            began = self._clock.monotonic()
             try:
-                await self._send(Message(self._latest))
+                shown = await self._send(Message(content, components=self._components))
             except AnswerGone:
                 return
-            await self._clock.sleep(EVERY_S)
+            if shown:
+                self._shown = content
+            else:
+                self._changed.set()
+            if is_text:
+                await self._clock.sleep(max(self._text_pace(began), 0.0 if shown else AGAIN_AFTER_S))
+            else:
+                await self._rest(EVERY_S)
+
+    def _text_pace(self, began: float) -> float:
+        """Return the seconds until the edit after the one that began at this moment."""
+        return self._pace() if self._pace else GROW_EVERY_S - (self._clock.monotonic() - began)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but no longer than until the first of the text is there: that does not have to keep the pace."""
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        first = asyncio.ensure_future(self._first_text.wait())
+        try:
+            await asyncio.wait((timer, first), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in (timer, first):
+                waiter.cancel()
+            await asyncio.gather(timer, first, return_exceptions=True)

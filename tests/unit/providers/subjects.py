@@ -27,9 +27,9 @@ def chat(client: httpx2.AsyncClient, url: str, key: str = KEY, on_rate: LISTENER
     return OpenAIChat(key, url, "gpt-test", client, max_output_tokens=500, clock=FakeClock(NOW), on_rate=on_rate)
 
 
-async def ask(provider: OpenAIChat, timeout_s: float = 5.0, prompt: str = "hello") -> list[Any]:
-    """Return all chunks of an answer."""
-    stream = provider.stream(ChatRequest(prompt, "be brief", "user-hash"), timeout_s=timeout_s)
+async def ask(provider: OpenAIChat, timeout_s: float = 5.0, prompt: str = "hello", **more: Any) -> list[Any]:
+    """Return all chunks of an answer; `more` are further fields of the request."""
+    stream = provider.stream(ChatRequest(prompt, "be brief", "user-hash", **more), timeout_s=timeout_s)
     async with aclosing(stream) as chunks:
         return [chunk async for chunk in chunks]
 

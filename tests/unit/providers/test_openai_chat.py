@@ -84,6 +84,42 @@ async def test_the_request_is_what_the_documentation_asks_for(wired: Wired) -> N
     }
 
 
+async def test_what_was_said_before_goes_along_in_order(wired: Wired) -> None:
+    """Earlier questions and answers stand between the system prompt and the question, sound as UTF-8."""
+    wired.answer = streamed(frame("x", "stop"))
+    await ask(chat(wired.client, _URL), prompt="and now?", history=(("one?", "1"), ("two?", "2\ud83d")))
+    sent = json.loads(wired.requests[0].content)["messages"]
+    assert [(message["role"], message["content"]) for message in sent] == [
+        ("system", "be brief"),
+        ("user", "one?"),
+        ("assistant", "1"),
+        ("user", "two?"),
+        ("assistant", "2?"),
+        ("user", "and now?"),
+    ]
+
+
+async def test_pictures_are_parts_of_the_question(wired: Wired) -> None:
+    """The text first, then each picture by its data URL."""
+    wired.answer = streamed(frame("x", "stop"))
+    await ask(chat(wired.client, _URL), prompt="what is this?", images=("data:image/png;base64,AA", "data:b"))
+    assert json.loads(wired.requests[0].content)["messages"][-1] == {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "what is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+            {"type": "image_url", "image_url": {"url": "data:b"}},
+        ],
+    }
+
+
+async def test_a_chosen_model_takes_the_place_of_the_usual_one(wired: Wired) -> None:
+    """The request names it."""
+    wired.answer = streamed(frame("x", "stop"))
+    await ask(chat(wired.client, _URL), model="gpt-other")
+    assert json.loads(wired.requests[0].content)["model"] == "gpt-other"
+
+
 async def test_the_environment_puts_nothing_into_the_request(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other accounts' variables on the machine reach neither the key nor the organisation headers."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-other")

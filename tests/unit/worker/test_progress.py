@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from app.discord.graphemes import utf16_length
 from app.discord.replies import Message
+from app.discord.wire import CONTENT_MAX
 from app.errors import AnswerGone
 from app.texts import Locale, Text
-from app.worker.progress import EVERY_S, FIRST_AFTER_S, ProgressReporter
+from app.worker.progress import AGAIN_AFTER_S, CURSOR, EVERY_S, FIRST_AFTER_S, ProgressReporter, growing
 from tests.kit.clock import FakeClock
 
 
@@ -22,6 +24,8 @@ class Screen:
         self.shown: list[tuple[float, str]] = []
         self.error: Exception | None = None
         self.blocked: asyncio.Event | None = None
+        self.taken = True
+        self.components: list[object] = []
         self.in_flight = 0
 
     async def send(self, message: Message) -> bool:
@@ -37,10 +41,12 @@ class Screen:
                     raise
             if self.error is not None:
                 raise self.error
-            self.shown.append((self.clock.elapsed, message.content))
+            if self.taken:
+                self.shown.append((self.clock.elapsed, message.content))
+                self.components.append(message.components)
         finally:
             self.in_flight -= 1
-        return True
+        return self.taken
 
 
 @pytest.fixture
@@ -161,3 +167,122 @@ async def test_a_broken_edit_is_no_concern_of_the_answer(
     await reporter.close()
     await reporter.close()
     assert clock.sleepers == 0
+
+
+async def test_the_first_of_the_text_is_shown_at_once(
+    reporter: ProgressReporter, screen: Screen, clock: FakeClock
+) -> None:
+    """Neither the first wait nor the distance to a word of progress holds it up."""
+    reporter.start()
+    await clock.advance(0.1)
+    reporter.grow("Hel")
+    await clock.advance(0)
+    assert screen.shown == [(pytest.approx(0.1), "Hel" + CURSOR)]
+    await reporter.close()
+
+
+async def test_the_first_text_does_not_wait_after_a_word(
+    reporter: ProgressReporter, screen: Screen, clock: FakeClock
+) -> None:
+    """A "thinking" that was shown a moment ago costs the text nothing."""
+    reporter.start()
+    reporter.show(word("thinking"))
+    await clock.advance(FIRST_AFTER_S)
+    reporter.grow("Hel")
+    await clock.advance(0)
+    assert [text for _, text in screen.shown] == ["thinking", "Hel" + CURSOR]
+    assert screen.shown[1][0] == pytest.approx(FIRST_AFTER_S)
+    await reporter.close()
+
+
+async def test_the_first_text_waits_for_the_edit_in_flight_only(
+    reporter: ProgressReporter, screen: Screen, clock: FakeClock
+) -> None:
+    """Edits never overlap; as soon as the one on its way has landed the text follows."""
+    screen.blocked = asyncio.Event()
+    reporter.start()
+    reporter.show(word("thinking"))
+    await clock.advance(1)
+    reporter.grow("Hel")
+    await clock.advance(1)
+    assert (screen.shown, screen.in_flight) == ([], 1)
+    screen.blocked.set()
+    await clock.advance(0)
+    assert [text for _, text in screen.shown] == ["thinking", "Hel" + CURSOR]
+    await reporter.close()
+
+
+async def test_a_growing_answer_is_shown_once_a_second(
+    reporter: ProgressReporter, screen: Screen, clock: FakeClock
+) -> None:
+    """Each edit shows all that has come by then."""
+    reporter.start()
+    for tenth in range(1, 51):
+        reporter.grow("x" * tenth)
+        await clock.advance(0.1)
+    await reporter.close()
+    times = [at for at, _ in screen.shown]
+    assert [later - earlier for earlier, later in pairwise(times)] == [pytest.approx(1.0)] * 4
+    assert [len(text) - len(CURSOR) for _, text in screen.shown] == [pytest.approx(at * 10, abs=1.01) for at in times]
+
+
+async def test_the_pace_of_the_follow_up_client_is_kept(screen: Screen, clock: FakeClock) -> None:
+    """Its seconds are waited out after each edit of a text."""
+    waits = iter([2.0, 0.5, 100.0])
+    reporter = ProgressReporter(screen.send, Locale.EN, clock, pace=lambda: next(waits))
+    reporter.start()
+    for tenth in range(100):
+        reporter.grow("x" * tenth + "y")
+        await clock.advance(0.1)
+    await reporter.close()
+    assert [at for at, _ in screen.shown] == [pytest.approx(at, abs=0.01) for at in (0.0, 2.0, 2.5)]
+
+
+async def test_what_was_not_shown_is_tried_again(reporter: ProgressReporter, screen: Screen, clock: FakeClock) -> None:
+    """An edit that Discord's limits hold back is made up for, with the newest text, though nothing more comes."""
+    screen.taken = False
+    reporter.start()
+    reporter.grow("Hel")
+    await clock.advance(AGAIN_AFTER_S)
+    reporter.grow("Hello")
+    screen.taken = True
+    await clock.advance(1)
+    assert [text for _, text in screen.shown] == ["Hello" + CURSOR]
+    await reporter.close()
+
+
+async def test_white_space_is_no_text_yet(reporter: ProgressReporter, screen: Screen, clock: FakeClock) -> None:
+    """An empty message with a cursor would say nothing."""
+    reporter.start()
+    reporter.grow(" \n")
+    await clock.advance(10)
+    assert screen.shown == []
+    await reporter.close()
+
+
+async def test_buttons_stand_under_all_progress(screen: Screen, clock: FakeClock) -> None:
+    """Under a word as under a text."""
+    reporter = ProgressReporter(screen.send, Locale.EN, clock, components=({"type": 1},))
+    reporter.start()
+    reporter.show(word("thinking"))
+    await clock.advance(1)
+    reporter.grow("Hel")
+    await clock.advance(1)
+    assert screen.components == [({"type": 1},)] * 2
+    await reporter.close()
+
+
+@pytest.mark.parametrize("text", ["가" * 5000, "🙂" * 1500, "word " * 3000, "```py\n" + "x = 1\n" * 900])
+def test_a_long_text_grows_visibly_although_it_does_not_fit(text: str) -> None:
+    """The start stays, the length tells that more comes, a code block is closed before the cursor."""
+    shown = growing(text, Locale.EN)
+    assert utf16_length(shown) <= CONTENT_MAX
+    assert shown.startswith(text[:500])
+    assert f"{len(text) // 100 * 100:,} characters" in shown and shown.endswith(CURSOR)
+    assert shown.count("```") % 2 == 0
+
+
+@pytest.mark.parametrize("length", range(1990, 2003))
+def test_a_growing_text_fits_at_every_length(length: int) -> None:
+    """Around a message's limit as well."""
+    assert utf16_length(growing("x" * length, Locale.KO)) <= CONTENT_MAX
