@@ -3,6 +3,9 @@
 QuartetError
 ├── SettingsError            the environment is wrong; lists every fault by variable name
 ├── DayExhausted            every instance has done its day's limit of this kind
+├── AttachmentError
+│   ├── AttachmentUnavailable    a user's file could not be fetched
+│   └── AttachmentRefused        a user's file is not what can be taken
 ├── StoreError
 │   ├── StoreUnavailable     the store can't be written or read now
 │   └── LeaseLost            somebody else works on this job now: change nothing any more
@@ -41,7 +44,7 @@ class QuartetError(Exception):
     """Something went wrong inside Quartet."""
 
     retryable: ClassVar[bool] = False
-    sentence: ClassVar[Text] = Text(
+    sentence: Text = Text(
         ko="내부 오류가 생겨 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
         en="Something went wrong on our side and there is no answer. Please try again in a moment.",
     )
@@ -62,6 +65,32 @@ class DayExhausted(QuartetError):
         ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. 비용은 들지 않았어요. 내일 다시 시도해 주세요.",
         en="This feature is used up for today, and this cost nothing. Please try again tomorrow.",
     )
+
+
+class AttachmentError(QuartetError):
+    """A file that a user attached can't be used. Found out before any provider is asked, so it costs nothing."""
+
+    sentence = Text(
+        ko="첨부한 파일을 쓸 수 없었어요. 비용은 들지 않았어요. 다른 파일로 다시 시도해 주세요.",
+        en="Your attached file could not be used, and this cost nothing. Please try again with another file.",
+    )
+
+
+class AttachmentUnavailable(AttachmentError):
+    """The file could not be fetched from Discord: gone, cut off, too large, or at an address not Discord's."""
+
+    sentence = Text(
+        ko="첨부한 파일을 Discord에서 가져오지 못했어요. 비용은 들지 않았어요. 파일을 다시 첨부해 주세요.",
+        en="Your attached file could not be fetched from Discord, and this cost nothing. Please attach it again.",
+    )
+
+
+class AttachmentRefused(AttachmentError):
+    """The file's bytes are not what can be taken; `sentence` says which file, and what is."""
+
+    def __init__(self, message: str, sentence: Text) -> None:
+        super().__init__(message)
+        self.sentence = sentence
 
 
 class StoreError(QuartetError):
