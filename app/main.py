@@ -26,6 +26,7 @@ from app.balancing.state import CallLog, InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
 from app.commands.base import Limits, Memory, Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS
+from app.discord.attachments import AttachmentFetcher
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
@@ -228,6 +229,7 @@ class Instance:
             video_poll_s=settings.video_poll_s,
             user_ref=partial(_user_ref, _hash_key(settings)),
             conversations=self._conversations,
+            files=AttachmentFetcher(self._discord_http, settings.discord_api_url),
             memory=Memory(settings.memory_ttl_s, settings.memory_tokens),
         )
 
