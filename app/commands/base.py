@@ -16,6 +16,7 @@ from app.balancing.overview import Overview
 from app.clock import Clock
 from app.discord.models import Interaction
 from app.discord.replies import Message
+from app.errors import QuartetError
 from app.jobs.job import Job
 from app.jobs.store import JobStore
 from app.providers.base import ChatProvider, ImageProvider, VideoProvider
@@ -86,6 +87,18 @@ class InstantContext:
     def locale(self) -> Locale:
         """The language the user chose, else the one Discord says."""
         return spoken(self.interaction, self.preferences)
+
+
+def people_of(context: InstantContext) -> People:
+    """Return what a command may know of users; raises `QuartetError` on an instance that was started without."""
+    if context.people is None:
+        raise QuartetError("this instance knows nothing of users")
+    return context.people
+
+
+def conversation_of(interaction: Interaction) -> str:
+    """Return the channel that an interaction's conversation belongs to."""
+    return interaction.channel_id or "dm"
 
 
 @dataclass(frozen=True, slots=True)
