@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
-from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, IntegrationType, InteractionType
+from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, IntegrationType, InteractionType, MessageFlag, Permission
 from app.texts import Locale, locale_of
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -77,6 +77,18 @@ class Interaction:
     def message(self) -> Mapping[str, Any]:
         """The message whose component was used."""
         return _object(self.payload, "message")
+
+    @property
+    def message_is_private(self) -> bool:
+        """Whether only the user sees the message whose component was used."""
+        flags = self.message.get("flags")
+        return type(flags) is int and bool(flags & MessageFlag.EPHEMERAL)
+
+    @property
+    def moderates(self) -> bool:
+        """Whether the user may delete others' messages here; nobody may outside of servers."""
+        allowed = Permission.MANAGE_MESSAGES | Permission.ADMINISTRATOR
+        return self.guild_id is not None and bool(self.permissions & allowed)
 
     @property
     def asker_id(self) -> str | None:

@@ -18,8 +18,8 @@ import structlog
 from app.balancing.keyset import concerns_key
 from app.balancing.overview import Overview
 from app.clock import Clock
-from app.commands.again import again_button
 from app.commands.base import Answer, JobCommand, JobContext, Services
+from app.commands.buttons import retry_row
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
 from app.errors import (
@@ -285,7 +285,7 @@ class Runner:
             log.warning("job failed", **_facts(job), error=error, cause=excerpt(str(cause)))
         text = _REFERENCE.format(sentence=sentence.to(interaction.locale), reference=job.id[-8:])
         repeat = Repeat.ONCE if isinstance(cause, VideoUnknown) else Repeat.NONE
-        buttons = again_button(job.id, interaction.locale) if repeat is Repeat.ONCE else ()
+        buttons = retry_row(job.id, interaction.locale) if repeat is Repeat.ONCE else ()
         message = Message(text.to(interaction.locale), components=buttons)
         return Ended(message, outcome, error=error, repeat=repeat)
 
