@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from app.texts import Locale, Text
 
+_MARKDOWN = re.compile(r"[\\`*_~|<>\[\]]")
 _DURATIONS = (
     (86_400, Text(ko="{whole}일 {part}시간", en="{whole}d {part}h"), 3600),
     (3600, Text(ko="{whole}시간 {part}분", en="{whole}h {part}m"), 60),
@@ -31,3 +34,10 @@ def quote(text: str, limit: int = 300) -> str:
     """Return the user's own words as a Markdown quote, cut at `limit` characters."""
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "\n".join(f"> {line}" for line in shown.splitlines() or [""])
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the start of a text in one line of at most `limit` characters, its Markdown shown as it was typed."""
+    line = " ".join(text.split())
+    cut = line if len(line) <= limit else line[: limit - 1] + "…"
+    return _MARKDOWN.sub(r"\\\g<0>", cut)
