@@ -30,6 +30,22 @@ RATIOS = {
 }
 DEFAULT_RATIO = "1:1"
 
+STYLES = {
+    "photographic": Text(ko="사진", en="Photo"),
+    "cinematic": Text(ko="영화", en="Cinematic"),
+    "analog-film": Text(ko="필름 사진", en="Analog film"),
+    "anime": Text(ko="애니메이션", en="Anime"),
+    "comic-book": Text(ko="만화책", en="Comic book"),
+    "digital-art": Text(ko="디지털 아트", en="Digital art"),
+    "fantasy-art": Text(ko="판타지", en="Fantasy"),
+    "line-art": Text(ko="선화", en="Line art"),
+    "neon-punk": Text(ko="네온 펑크", en="Neon punk"),
+    "3d-model": Text(ko="3D 모델", en="3D model"),
+    "pixel-art": Text(ko="픽셀 아트", en="Pixel art"),
+    "origami": Text(ko="종이접기", en="Origami"),
+}
+"""By the names Stability has for them (`style_preset`)."""
+
 _EMPTY = Text(ko="무엇을 그릴지 설명해 주세요.", en="Please describe what to draw.")
 _TOO_LONG = Text(
     ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요.",
