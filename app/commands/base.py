@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from app.balancing.keyset import Call, KeySet
 from app.balancing.overview import Overview
 from app.clock import Clock
+from app.commands.prices import NO_PRICES, Prices
 from app.discord.models import Interaction
 from app.discord.replies import Message
 from app.errors import QuartetError
@@ -156,6 +157,10 @@ class Memory:
     tokens: int = 0
 
 
+def _nothing_chosen(user_id: str, guild_id: str | None) -> Preferences:
+    return NO_PREFERENCES
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """This instance's providers and keys, and what the operator chose."""
@@ -172,6 +177,14 @@ class Services:
     conversations: Conversations
     memory: Memory = Memory()
     files: FileFetcher | None = None
+    chosen: Callable[[str, str | None], Preferences] = _nothing_chosen
+    """A user's choices where they are (user id, server id), from memory."""
+
+    usage: UsageLog | None = None
+    day: Callable[[], str] = str
+    """The day that usage counts for now, like `2026-11-22`."""
+
+    prices: Prices = NO_PRICES
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ class SqliteJobStore:
     async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
         await self._change(job, "parts=?", (json.dumps([dict(part) for part in parts]),))
 
+    async def parts(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        select = "SELECT parts FROM jobs WHERE id=?"
+        row = await self._engine.read(lambda connection: connection.execute(select, (job_id,)).fetchone())
+        return json.loads(row[0]) if row and row[0] else ()
+
     async def extend(self, job: Job, expires_at: float) -> None:
         await self._change(job, "expires_at=?", (expires_at,))
 

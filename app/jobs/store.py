@@ -119,6 +119,9 @@ class JobStore(Protocol):
     async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
         """Replace the record of the messages that follow the answer (JSON objects), durably."""
 
+    async def parts(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return what was recorded of these messages, whether the job is done or not; none if it is unknown."""
+
     async def extend(self, job: Job, expires_at: float) -> None:
         """Move the job's end, durably: its answer goes where no interaction token is needed."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from app.jobs.sqlite_engine import SqliteEngine
 from app.userdata.conversations import Remembered, Turn
 
+DAY_S = 86_400.0
 EVERY_CHANNEL = ""
 """The channel of a fresh start that holds for all of them."""
 
@@ -79,7 +80,8 @@ class SqliteConversations:
 
     async def forget(self, *, before: float, limit: int = 500) -> int:
         def write(connection: sqlite3.Connection) -> int:
-            connection.execute("DELETE FROM fresh_starts WHERE at<?", (before,))
+            # A job that was asked before a fresh start may still end: that one is remembered a day longer.
+            connection.execute("DELETE FROM fresh_starts WHERE at<?", (before - DAY_S,))
             delete = "DELETE FROM turns WHERE job_id IN (SELECT job_id FROM turns WHERE asked_at<? LIMIT ?)"
             return connection.execute(delete, (before, limit)).rowcount
 

@@ -475,6 +475,9 @@ class TestStopAndRepeat:
         await store.release(job, counted=False)
         (again,) = await store.lease(request())
         assert (list(again.parts), again.expires_at) == (parts, NOW + 5000)
+        await store.finish(again, Finish(Outcome.ANSWERED, NOW))
+        assert list(await store.parts(again.id)) == parts
+        assert list(await store.parts("unknown")) == []
         for write in (store.record_parts(job, []), store.extend(job, NOW)):
             with pytest.raises(LeaseLost):
                 await write

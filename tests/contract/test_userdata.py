@@ -130,6 +130,14 @@ class TestConversations:
         assert await self.ids(here) == "3 4"
 
 
+    async def test_fresh_start_outlives_turns(self, here: Conversations) -> None:
+        """An answer to a question of before a fresh start is not kept, even if it ends after what is old is dropped."""
+        await here.start_over("5", "7", now=NOW + 1)
+        await here.forget(before=NOW + 60)
+        await here.add(turn("1", NOW))
+        assert await self.ids(here) == ""
+
+
 class TestPreferences:
     @pytest.fixture
     def here(self, two: list[SqliteEngine]) -> PreferenceStore:

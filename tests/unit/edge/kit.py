@@ -16,8 +16,9 @@ from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.clock import Clock
 from app.commands.base import Limits
 from app.commands.registry import COMMANDS
+from app.discord.answers import Reply
 from app.discord.signature import SignatureVerifier
-from app.edge import Edge, Reply
+from app.edge import Edge
 from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
@@ -40,6 +41,7 @@ class MemoryStore:
         self.finished: list[FinishedJob] = []
         self.withdrawn: list[str] = []
         self.stopped: list[str] = []
+        self.sent_parts: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.repeatable_jobs: dict[tuple[str, str], RepeatableJob] = {}
         self.withdraw_failures = 0
         self.before_put: Callable[[NewJob], Any] | None = None
@@ -113,6 +115,9 @@ class MemoryStore:
 
     async def record_parts(self, job: Job, parts: Sequence[Mapping[str, Any]]) -> None:
         raise NotImplementedError("the edge runs nothing")
+
+    async def parts(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        return self.sent_parts.get(job_id, ())
 
     async def extend(self, job: Job, expires_at: float) -> None:
         raise NotImplementedError("the edge runs nothing")

@@ -145,6 +145,10 @@ class MemoryStore:
         row = self._held(job)
         row.job = replace(row.job, parts=list(parts))
 
+    async def parts(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        row = self.rows.get(job_id)
+        return row.job.parts if row else ()
+
     async def extend(self, job: Job, expires_at: float) -> None:
         await self._enter("extend")
         row = self._held(job)
