@@ -7,67 +7,36 @@ answered properly has a status of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
 from app.balancing.assignment import home_of
 from app.balancing.overview import Overview
 from app.clock import Clock
-from app.commands import again
-from app.commands.base import Command, InstantCommand, InstantContext, JobCommand, Limits
-from app.commands.registry import JOB_COMMANDS
+from app.commands.base import Command, InstantCommand, InstantContext, JobCommand, Limits, People, spoken
 from app.discord import replies
+from app.discord.answers import DRAINING, NO_CHOICES, PONG, UNAUTHORIZED, Reply, deferred, private
 from app.discord.models import Interaction, MalformedInteraction, interaction_type, parse, read_json
-from app.discord.replies import Message
 from app.discord.signature import SignatureVerifier
-from app.discord.wire import InteractionType
+from app.discord.wire import CHOICES_MAX, InteractionType, ResponseType
 from app.errors import QuartetError
-from app.intake import GONE, RECORD_WITHIN_S, Intake
+from app.intake import RECORD_WITHIN_S, Intake
 from app.jobs.store import JobStore
 from app.metrics import Metrics
+from app.presses import TOO_SLOW, Presses, Remover
 from app.texts import Locale, Text, locale_of
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP status and a JSON body; `label` names for the metrics what this was."""
-
-    status: int
-    body: bytes
-    label: str
-
-
-UNAUTHORIZED: Final = Reply(401, b'{"error":"unauthorized"}', "unauthorized")
-DRAINING: Final = Reply(503, b'{"error":"draining"}', "draining")
-PONG: Final = Reply(200, replies.PONG, "pong")
-DEFERRED: Final = Reply(200, replies.DEFERRED, "deferred")
-NO_CHOICES: Final = Reply(200, replies.autocomplete([]), "autocomplete")
+from app.userdata.preferences import NO_PREFERENCES, Preferences
 
 _UNKNOWN_COMMAND = Text(
     ko="모르는 명령이에요. 봇이 업데이트 중일 수 있으니 Discord를 새로고침한 뒤 다시 시도해 주세요.",
     en="That command is unknown here. The bot may have just been updated: reload Discord and try again.",
 )
-_UNKNOWN_COMPONENT = Text(
-    ko="이 버튼이나 양식은 더 이상 쓸 수 없어요. 명령을 다시 실행해 주세요.",
-    en="This button or form no longer works. Please run the command again.",
-)
-_NOT_YOURS = Text(
-    ko="이 버튼은 명령을 실행한 사람만 쓸 수 있어요.", en="Only the person who ran the command can use this button."
-)
 _UNKNOWN_TYPE = Text(
     ko="아직 지원하지 않는 종류의 요청이에요.",
     en="This kind of interaction is not supported here yet.",
 )
-_TOO_SLOW = Text(
-    ko="지금은 상태를 읽을 수 없어요. 잠시 뒤 다시 시도해 주세요.",
-    en="The system's state can't be read right now. Please try again in a moment.",
-)
-
-READ_WITHIN_S: Final = 0.5
-"""What is looked up before a job is recorded has to leave intake its own time within Discord's three seconds."""
 
 log = structlog.get_logger("edge")
 
@@ -87,6 +56,10 @@ class Edge:
         limits: Limits,
         clock: Clock,
         metrics: Metrics,
+        remover: Remover | None = None,
+        people: People | None = None,
+        refuse: Callable[[Interaction], Text | None] = lambda interaction: None,
+        on_stop: Callable[[str], None] = lambda job_id: None,
     ) -> None:
         self._instance = instance
         self._verifier = verifier
@@ -97,6 +70,17 @@ class Edge:
         self._limits = limits
         self._clock = clock
         self._metrics = metrics
+        self._people = people
+        self._refuse = refuse
+        self._presses = Presses(
+            commands=commands,
+            store=store,
+            remover=remover,
+            accept=self._accept,
+            context=self._instant_context,
+            chosen=self._chosen,
+            on_stop=on_stop,
+        )
         self.draining = False
 
     async def on_interaction(self, body: bytes, signature: bytes | None, timestamp: bytes | None) -> Reply:
@@ -116,59 +100,59 @@ class Edge:
             if kind == InteractionType.PING:
                 return PONG
             if kind not in _KNOWN_TYPES:
-                return _private(_UNKNOWN_TYPE, _locale(payload), "unknown")
+                return private(_UNKNOWN_TYPE, _locale(payload), "unknown")
             interaction = parse(payload)
         except MalformedInteraction as error:
             return Reply(400, replies.encode({"error": f"not an interaction: {error}"}), "malformed")
         try:
-            if kind == InteractionType.MESSAGE_COMPONENT:
-                return await self._press(interaction, payload)
-            return await self._dispatch(interaction, body, started)
+            return await self._serve(self._in_chosen_language(interaction), body, started)
         except QuartetError as error:
             log.error("answering failed", interaction=interaction.id, error=str(error))
-            return _private(error.sentence, interaction.locale, "failed")
+            sentence = error.sentence
         except Exception:
             log.exception("answering broke", interaction=interaction.id)
-            return _private(QuartetError.sentence, interaction.locale, "failed")
+            sentence = QuartetError.sentence
+        return _told(sentence, interaction, "failed")
 
-    async def _press(self, interaction: Interaction, payload: object) -> Reply:
-        """Serve a button: the one there is asks for a job of one's own to be done again."""
-        job_id = again.job_named(interaction.custom_id)
-        if job_id is None:
-            return _private(_UNKNOWN_COMPONENT, interaction.locale, "unknown")
-        if (asker := _asker(payload)) is not None and asker != interaction.user_id:
-            return _private(_NOT_YOURS, interaction.locale, "refused")
-        async with asyncio.timeout(READ_WITHIN_S):
-            original = await self._store.repeatable(job_id, user_id=interaction.user_id)
-            accepted = original is None and await self._store.knows(interaction.id)
-        if accepted:
-            return DEFERRED  # another copy of this very press was first
-        if original is None:
-            return _private(GONE, interaction.locale, "gone")
-        command, body = again.as_command(payload, original.payload)
-        asked = parse(command)
-        return await self._accept(asked, JOB_COMMANDS[original.kind], body, repeats=job_id)
+    async def _serve(self, interaction: Interaction, body: bytes, started: float) -> Reply:
+        unwelcome = self._refuse(interaction)
+        if unwelcome is not None:
+            return _told(unwelcome, interaction, "refused")
+        match interaction.type:
+            case InteractionType.APPLICATION_COMMAND:
+                return await self._command(interaction, body, started)
+            case InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE:
+                return self._complete(interaction, started)
+            case InteractionType.MESSAGE_COMPONENT:
+                return await self._presses.press(interaction, started)
+            case _:
+                return await self._presses.submit(interaction)
 
-    async def _dispatch(self, interaction: Interaction, body: bytes, started: float) -> Reply:
-        if interaction.type == InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE:
-            return NO_CHOICES
-        if interaction.type != InteractionType.APPLICATION_COMMAND:
-            return _private(_UNKNOWN_COMPONENT, interaction.locale, "unknown")
+    async def _command(self, interaction: Interaction, body: bytes, started: float) -> Reply:
         command = self._commands.get(interaction.command)
         if command is None:
-            return _private(_UNKNOWN_COMMAND, interaction.locale, "unknown")
-        if isinstance(command, JobCommand):
-            return await self._accept(interaction, command, body)
-        return await self._answer_now(interaction, command, started)
+            return private(_UNKNOWN_COMMAND, interaction.locale, "unknown")
+        if isinstance(command, InstantCommand):
+            return await self._answer_now(interaction, command, started)
+        form = command.form(interaction)
+        if form is not None:
+            return Reply(200, replies.encode({"type": ResponseType.MODAL, "data": form}), "form")
+        return await self._accept(interaction, command, body)
 
-    async def _accept(self, interaction: Interaction, command: JobCommand, body: bytes, *, repeats: str = "") -> Reply:
+    def _complete(self, interaction: Interaction, started: float) -> Reply:
+        command = self._commands.get(interaction.command)
+        choices = command.autocomplete(self._instant_context(interaction, started)) if command is not None else ()
+        return Reply(200, replies.autocomplete(choices[:CHOICES_MAX]), NO_CHOICES.label) if choices else NO_CHOICES
+
+    async def _accept(self, interaction: Interaction, command: JobCommand, body: bytes, repeats: str = "") -> Reply:
         wrong = command.check(interaction)
         if wrong is not None:
-            return _private(wrong, interaction.locale, "refused")
+            return private(wrong, interaction.locale, "refused")
+        hidden = command.private(interaction, self._chosen(interaction))
         refusal = await self._intake.accept(interaction, command, body, self._clock.now(), repeats=repeats)
         if refusal is not None:
-            return _private(refusal.text, interaction.locale, refusal.reason)
-        return DEFERRED
+            return private(refusal.text, interaction.locale, refusal.reason)
+        return deferred(hidden)
 
     async def _answer_now(self, interaction: Interaction, command: InstantCommand, started: float) -> Reply:
         # An instant command reads shared state; whoever asks must hear something even while the store hangs.
@@ -177,7 +161,7 @@ class Edge:
                 message = await command.answer(self._instant_context(interaction, started))
         except TimeoutError:
             log.error("an instant command was too slow", interaction=interaction.id, command=interaction.command)
-            return _private(_TOO_SLOW, interaction.locale, "failed")
+            return private(TOO_SLOW, interaction.locale, "failed")
         return Reply(200, replies.immediate(message, command.private), "instant")
 
     def _instant_context(self, interaction: Interaction, started: float) -> InstantContext:
@@ -191,23 +175,25 @@ class Edge:
             overview=self._overview,
             store=self._store,
             clock=self._clock,
+            people=self._people,
         )
+
+    def _chosen(self, interaction: Interaction) -> Preferences:
+        return self._people.chosen(interaction.user_id, interaction.guild_id) if self._people else NO_PREFERENCES
+
+    def _in_chosen_language(self, interaction: Interaction) -> Interaction:
+        locale = spoken(interaction, self._chosen(interaction))
+        return interaction if locale is interaction.locale else replace(interaction, locale=locale)
 
 
 _KNOWN_TYPES = frozenset(InteractionType)
 
 
-def _private(text: Text, locale: Locale, label: str) -> Reply:
-    return Reply(200, replies.immediate(Message(text.to(locale)), ephemeral=True), label)
-
-
-def _asker(payload: object) -> str | None:
-    """Return the id of the user whose command made the message with the button; None if Discord does not say."""
-    for name in ("message", "interaction_metadata", "user", "id"):
-        if not isinstance(payload, dict):
-            return None
-        payload = payload.get(name)
-    return payload if isinstance(payload, str) else None
+def _told(text: Text, interaction: Interaction, label: str) -> Reply:
+    """Return a private sentence; an empty list where Discord takes no message: while somebody types an option."""
+    if interaction.type == InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE:
+        return NO_CHOICES
+    return private(text, interaction.locale, label)
 
 
 def _locale(payload: object) -> Locale:

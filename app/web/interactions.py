@@ -11,8 +11,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.discord.answers import Reply
 from app.discord.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from app.edge import Edge, Reply
+from app.edge import Edge
 
 PATH: Final = "/interactions"
 LARGEST_BODY: Final = 1024 * 1024

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from app.discord.answers import DEFERRED
 from app.discord.wire import ACK_WITHIN_S
-from app.edge import DEFERRED
 from app.errors import QuartetError, StoreUnavailable
 from app.intake import RECORD_WITHIN_S
 from app.jobs.job import NewJob

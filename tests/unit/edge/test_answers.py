@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.edge import DEFERRED, DRAINING, NO_CHOICES, PONG, UNAUTHORIZED
+from app.discord.answers import DEFERRED, DRAINING, NO_CHOICES, PONG, UNAUTHORIZED
 from app.errors import QuartetError, StoreUnavailable
 from tests.unit.edge.kit import USER, Bench, forever, interaction, message_of, signed, use
 

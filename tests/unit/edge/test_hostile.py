@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.edge import DEFERRED, PONG
+from app.discord.answers import DEFERRED, PONG
 from tests.unit.edge.kit import Bench, Payload, message_of, use
 
 ASK = use("채팅", {"질문": "왜?"})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.commands.registry import COMMANDS, JOB_COMMANDS
-from app.edge import DEFERRED
+from app.discord.answers import DEFERRED
 from tests.unit.edge.kit import Bench, interaction, message_of
 
 

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from app.commands.again import PREFIX
+from app.discord.answers import DEFERRED
 from app.discord.wire import ACK_WITHIN_S
-from app.edge import DEFERRED, READ_WITHIN_S
 from app.errors import StoreUnavailable
 from app.intake import RECORD_WITHIN_S
 from app.jobs.store import RepeatableJob
+from app.presses import READ_WITHIN_S
 from tests.unit.edge.kit import USER, Bench, Payload, forever, interaction, message_of, use
 
 ORIGINAL = "1299999999999999999"
+PREFIX = "again:"
 
 
 def press(custom_id: str = PREFIX + ORIGINAL, **fields: Any) -> Payload:
@@ -69,7 +70,7 @@ def test_reading_leaves_recording_its_time() -> None:
 @pytest.mark.parametrize("where", ["before_read", "before_put"])
 async def test_a_store_that_hangs(bench: Bench, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it hangs while reading or recording, the user is told, and nothing is recorded."""
-    monkeypatch.setattr("app.edge.READ_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.presses.READ_WITHIN_S", 0.05)
     monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
     setattr(bench.store, where, forever)
     text = message_of(await bench.post(press()), ephemeral=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.commands.registry import COMMANDS
-from app.edge import Reply
+from app.discord.answers import Reply
 from tests.contract.test_discord_schema import faults, schemas
 from tests.unit.edge.kit import Bench, forever, interaction
 
