@@ -12,7 +12,8 @@ QuartetError
 ├── DiscordError
 │   ├── DiscordUnavailable   Discord could not be reached before the deadline
 │   ├── AnswerGone           the message or its token is gone: nobody can be answered here
-│   └── AnswerRejected       Discord refuses this content (400, 413): send something simpler
+│   ├── AnswerRejected       Discord refuses this content (400, 413): send something simpler
+│   └── DeliveryUnknown      nobody knows whether Discord took a message: it is not posted again
 └── ProviderError
     ├── ProviderRateLimited      429: the key has to rest
     ├── ProviderQuotaExhausted   out of credit or plan: resting does not help soon
@@ -131,6 +132,10 @@ class AnswerRejected(DiscordError):
     def __init__(self, message: str, *, too_large: bool = False) -> None:
         super().__init__(message)
         self.too_large = too_large
+
+
+class DeliveryUnknown(DiscordError):
+    """A message was posted and Discord's answer got lost: it may stand there already, so it is not posted again."""
 
 
 class ProviderError(QuartetError):

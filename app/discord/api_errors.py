@@ -45,11 +45,7 @@ class ApiError:
 
 def read_error(response: httpx2.Response) -> ApiError:
     """Read any error response; what is no JSON object (a proxy's page, an empty body) has an empty `body`."""
-    try:
-        parsed = json.loads(response.content)
-    except (ValueError, RecursionError):
-        parsed = None
-    body: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    body = json_object(response)
     code = body.get("code")
     message = body.get("message")
     return ApiError(
@@ -58,6 +54,15 @@ def read_error(response: httpx2.Response) -> ApiError:
         message=message if isinstance(message, str) else response.reason_phrase or "no explanation",
         body=body,
     )
+
+
+def json_object(response: httpx2.Response) -> dict[str, Any]:
+    """Return a response's JSON object; empty if it is none."""
+    try:
+        parsed = json.loads(response.content)
+    except (ValueError, RecursionError):
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def seconds(value: object) -> float | None:

@@ -7,6 +7,7 @@ Limits of an interaction's webhook are per token and come in headers; no number 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,12 @@ from app.discord.api_errors import ApiError, seconds
 
 CLOSED_TOKEN_MEMORY_S: Final = 60.0
 """How long a finished answer is remembered, so that a late progress edit can't overwrite it."""
+
+PROGRESS_EVERY_S: Final = 0.95
+"""A growing answer is shown once a second; the rest of the second is what sending itself takes."""
+
+LONG_WINDOW_S: Final = 5.0
+"""Calls of a shorter window are not saved up: it is over before anybody notices."""
 
 _SWEEP_EVERY_S: Final = 30.0
 _SHORTEST_SLEEP_S: Final = 0.001
@@ -78,28 +85,65 @@ def read_rate_limit(error: ApiError, headers: Mapping[str, str]) -> RateLimit:
 
 
 @dataclass(slots=True)
+class Window:
+    """One limit as last told: `remaining` of `limit` calls until `reset_at`."""
+
+    limit: int
+    remaining: int
+    reset_at: float
+
+
+@dataclass(slots=True)
 class TokenState:
-    """What is known of one interaction token while calls for it may still come."""
+    """What is known of one interaction token while calls for it may still come.
+
+    Discord keeps several limits for a token and its headers tell of one at a time, so each is remembered, by its
+    `X-RateLimit-Limit`, until it resets; calls of which Discord did not tell are counted off all of them.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     final_started: bool = False
     gone: bool = False
-    remaining: int = 1_000_000
-    reset_at: float = 0.0
+    ephemeral: bool | None = None
+    """Whether only the user sees the original; None until Discord has said."""
+
+    windows: dict[int, Window] = field(default_factory=dict)
+    called_at: float = -math.inf
     blocked_until: float = 0.0
     forget_at: float = 0.0
 
     def ready_at(self, *, spare: int = 0) -> float:
-        """Return when a call may be made that leaves `spare` more calls before the limit resets."""
-        return max(self.blocked_until, self.reset_at if self.remaining <= spare else 0.0)
+        """Return when a call may be made that leaves `spare` more calls before any limit resets."""
+        full = (window.reset_at for window in self.windows.values() if window.remaining <= spare)
+        return max(self.blocked_until, *full, 0.0)
+
+    def called(self, now: float) -> None:
+        """Count one call that is about to be made."""
+        self.called_at = now
+        self.windows = {limit: window for limit, window in self.windows.items() if window.reset_at > now}
+        for window in self.windows.values():
+            window.remaining -= 1
 
     def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Take over `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`."""
+        """Take over `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`."""
         remaining = seconds(headers.get("x-ratelimit-remaining"))
         reset_after = seconds(headers.get("x-ratelimit-reset-after"))
         if remaining is not None and reset_after is not None:
-            self.remaining, self.reset_at = int(remaining), now + reset_after
+            limit = int(seconds(headers.get("x-ratelimit-limit")) or 0)
+            self.windows[limit] = Window(limit, int(remaining), now + reset_after)
+
+    def next_progress_at(self) -> float:
+        """Return when the next progress edit does no harm: a steady pace, one call always left for the answer.
+
+        Of a long window less than half of which is left, the rest is spread over the time to its reset.
+        """
+        moment = max(self.called_at + PROGRESS_EVERY_S, self.ready_at(spare=1))
+        for window in self.windows.values():
+            rest_s, usable = window.reset_at - self.called_at, window.remaining - 1
+            if rest_s > LONG_WINDOW_S and 2 * window.remaining < window.limit and usable > 0:
+                moment = max(moment, self.called_at + rest_s / (usable + 1))
+        return moment
 
 
 class TokenStates:
@@ -119,6 +163,10 @@ class TokenStates:
         """How many tokens are in use or still owed a final answer."""
         self._sweep()
         return sum(state.users > 0 or not state.final_started for state in self._states.values())
+
+    def of(self, token: str) -> TokenState | None:
+        """Return what is known of a token, if anything is."""
+        return self._states.get(token)
 
     def enter(self, token: str, deadline: float) -> TokenState:
         """Return the token's state, which stays until as many `leave` have followed and its time is over."""

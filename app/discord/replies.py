@@ -12,7 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.discord.wire import ButtonStyle, ComponentType, MessageFlag, ResponseType
+from app.discord.wire import (
+    TEXT_INPUT_MAX,
+    ButtonStyle,
+    ComponentType,
+    MessageFlag,
+    ResponseType,
+    TextInputStyle,
+)
 
 NO_MENTIONS: Final[Mapping[str, Any]] = {"parse": []}
 JSON_MEDIA_TYPE: Final = "application/json"
@@ -61,6 +68,16 @@ def edit_payload(message: Message) -> dict[str, Any]:
     }
 
 
+def post_payload(message: Message, *, ephemeral: bool = False, user_id: str | None = None) -> dict[str, Any]:
+    """Return the body that posts a new message; `user_id` is the one user it may ping."""
+    payload = {name: value for name, value in edit_payload(message).items() if value}
+    if user_id is not None:
+        payload["allowed_mentions"] = {**NO_MENTIONS, "users": [user_id]}
+    if ephemeral:
+        payload["flags"] = int(MessageFlag.EPHEMERAL)
+    return payload
+
+
 def _describe(n: int, attachment: Attachment) -> dict[str, str]:
     described = {"id": str(n), "filename": attachment.filename}
     if attachment.description:
@@ -68,13 +85,16 @@ def _describe(n: int, attachment: Attachment) -> dict[str, str]:
     return described
 
 
-def multipart_fields(message: Message) -> list[tuple[str, tuple[str | None, bytes, str]]]:
-    """Return the edit as multipart fields: `payload_json`, then `files[0]`, `files[1]`, …
+def multipart_fields(
+    message: Message, payload: Mapping[str, Any] | None = None
+) -> list[tuple[str, tuple[str | None, bytes, str]]]:
+    """Return a message (by default: its edit) as multipart fields: `payload_json`, then `files[0]`, `files[1]`, …
 
     Source: https://discord.com/developers/docs/reference#uploading-files
     """
+    described = edit_payload(message) if payload is None else payload
     files = [(f"files[{n}]", (a.filename, a.data, a.media_type)) for n, a in enumerate(message.attachments)]
-    return [("payload_json", (None, encode(edit_payload(message)), JSON_MEDIA_TYPE)), *files]
+    return [("payload_json", (None, encode(described), JSON_MEDIA_TYPE)), *files]
 
 
 # Interaction responses: the body of the 200 that Discord gets for its POST.
@@ -101,8 +121,14 @@ def immediate(message: Message, ephemeral: bool = False) -> bytes:
 
 
 def updated(message: Message) -> bytes:
-    """Return a type 7: the message whose component was used becomes `message`."""
+    """Return a type 7: the message whose component was used becomes `message`; who saw it is who sees it."""
     return encode({"type": ResponseType.UPDATE_MESSAGE, "data": _response_data(message)})
+
+
+def modal(custom_id: str, title: str, fields: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a type 9: a form with a title (at most 45 characters) and one to five fields (`text_input`)."""
+    data = {"custom_id": custom_id, "title": title, "components": list(fields)}
+    return encode({"type": ResponseType.MODAL, "data": data})
 
 
 def _response_data(message: Message) -> dict[str, Any]:
@@ -139,3 +165,44 @@ def link_button(label: str, url: str) -> dict[str, Any]:
 def action_row(*components: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of up to five buttons."""
     return {"type": int(ComponentType.ACTION_ROW), "components": list(components)}
+
+
+def select(
+    custom_id: str, options: Sequence[tuple[str, str]], placeholder: str = "", *, chosen: str | None = None
+) -> dict[str, Any]:
+    """Return a menu of up to 25 (label, value) pairs, to stand alone in a row; `chosen` is the value set before."""
+    listed = [
+        {"label": label, "value": value, **({"default": True} if value == chosen else {})} for label, value in options
+    ]
+    menu = {"type": int(ComponentType.STRING_SELECT), "custom_id": custom_id, "options": listed}
+    return {**menu, "placeholder": placeholder} if placeholder else menu
+
+
+def text_input(
+    custom_id: str,
+    label: str,
+    *,
+    description: str = "",
+    style: TextInputStyle = TextInputStyle.PARAGRAPH,
+    value: str = "",
+    placeholder: str = "",
+    required: bool = True,
+    min_length: int = 0,
+    max_length: int = TEXT_INPUT_MAX,
+) -> dict[str, Any]:
+    """Return a modal's text field in its label (at most 45 characters, the description 100).
+
+    Source: https://discord.com/developers/docs/components/reference#label
+    """
+    field: dict[str, Any] = {
+        "type": int(ComponentType.TEXT_INPUT),
+        "custom_id": custom_id,
+        "style": int(style),
+        "required": required,
+        "max_length": max_length,
+    }
+    field |= {name: text for name, text in (("value", value), ("placeholder", placeholder)) if text}
+    if min_length:
+        field["min_length"] = min_length
+    labelled: dict[str, Any] = {"type": int(ComponentType.LABEL), "label": label, "component": field}
+    return {**labelled, "description": description} if description else labelled

@@ -56,6 +56,10 @@ class Delivery:
             interaction.token, message, received_at=job.received_at, expires_at=job.expires_at, final=False
         )
 
+    def pace(self, job: Job, interaction: Interaction) -> float:
+        """Return the seconds until the job's next progress edit can go without harm (`FollowUpClient.pace`)."""
+        return self._follow_up.pace(interaction.token)
+
     async def _send(self, job: Job, interaction: Interaction, message: Message) -> None:
         await self._follow_up.edit_original(
             interaction.token, message, received_at=job.received_at, expires_at=job.expires_at

@@ -16,7 +16,6 @@ from app.jobs.job import Outcome, Repeat
 from app.userdata.conversations import Turn
 from app.userdata.usage import NO_USAGE, Usage
 
-
 _FORMER = {True: Repeat.ONCE, False: Repeat.NONE}
 
 
