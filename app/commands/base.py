@@ -177,6 +177,8 @@ class Services:
     conversations: Conversations
     memory: Memory = Memory()
     files: FileFetcher | None = None
+    models: tuple[str, ...] = ()
+    """What a user may choose from besides the operator's own model."""
     chosen: Callable[[str, str | None], Preferences] = _nothing_chosen
     """A user's choices where they are (user id, server id), from memory."""
 
