@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from app.errors import ProviderBadAnswer, ProviderBadInput, ProviderKeyRejected, ProviderUnavailable
 from app.jobs.job import JobState, Outcome
 from app.providers.base import ChatFinish
+from app.worker.progress import CURSOR
 from tests.unit.commands_jobs.kitchen import Kitchen, whole
 from tests.unit.worker.bench_worker import payload
 
@@ -82,13 +85,14 @@ async def test_no_try_is_begun_without_time_for_it(kitchen: Kitchen) -> None:
     assert kitchen.clock.now() < now + 20
 
 
-async def test_progress_tells_how_far_the_answer_is(kitchen: Kitchen) -> None:
-    """Each word of progress carries the mark, and the last one a length."""
+async def test_the_user_sees_the_answer_grow(kitchen: Kitchen) -> None:
+    """About once a second, each time more of it, with a cursor that the answer itself no longer has."""
     kitchen.chat.script = [whole("x" * 1000)]
     kitchen.chat.chunk_s = 0.5
-    await kitchen.serve("chat", {"질문": "천천히"})
+    message = await kitchen.serve("chat", {"질문": "천천히"})
     shown = [message.content for message in kitchen.bench.discord.shown]
-    assert len(shown) >= 3
-    assert all(text.startswith("⏳") for text in shown)
-    assert "자" in shown[-1]
+    assert len(shown) >= 9
+    assert all(text.endswith(CURSOR) and set(text.removesuffix(CURSOR)) == {"x"} for text in shown)
+    assert all(len(later) > len(earlier) for earlier, later in pairwise(shown))
+    assert message.content == "x" * 1000
     assert kitchen.bench.store.rows["1"].state is JobState.DONE
