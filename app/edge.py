@@ -20,7 +20,7 @@ from app.discord import replies
 from app.discord.answers import DRAINING, NO_CHOICES, PONG, UNAUTHORIZED, Reply, deferred, private
 from app.discord.models import Interaction, MalformedInteraction, interaction_type, parse, read_json
 from app.discord.signature import SignatureVerifier
-from app.discord.wire import CHOICES_MAX, InteractionType, ResponseType
+from app.discord.wire import CHOICES_MAX, InteractionType
 from app.errors import QuartetError
 from app.intake import RECORD_WITHIN_S, Intake
 from app.jobs.store import JobStore
@@ -136,7 +136,7 @@ class Edge:
             return await self._answer_now(interaction, command, started)
         form = command.form(interaction)
         if form is not None:
-            return Reply(200, replies.encode({"type": ResponseType.MODAL, "data": form}), "form")
+            return Reply(200, form, "form")
         return await self._accept(interaction, command, body)
 
     def _complete(self, interaction: Interaction, started: float) -> Reply:

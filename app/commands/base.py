@@ -250,7 +250,7 @@ Completer = Callable[[InstantContext], Sequence[tuple[str, str]]]
 """Returns at most 25 (name, value) pairs for the option that `interaction.focused` names, from memory."""
 
 
-def _no_form(interaction: Interaction) -> Mapping[str, Any] | None:
+def _no_form(interaction: Interaction) -> bytes | None:
     return None
 
 
@@ -282,8 +282,8 @@ class InstantCommand:
 class JobCommand:
     """A command that becomes a job of `kind`; any of `providers` can serve it.
 
-    `check` returns what is wrong with the options, or None. `form` returns the modal that has to be filled in first, or
-    None. `private` says whether only the user is to see the answer.
+    `check` returns what is wrong with the options, or None. `form` returns the modal that has to be filled in first
+    (`replies.modal`, its id from `derived.form_id`, its fields named like the options), or None. `private` says whether only the user is to see the answer.
     """
 
     definition: Definition
@@ -291,7 +291,7 @@ class JobCommand:
     providers: tuple[str, ...]
     check: Callable[[Interaction], Text | None]
     run: Callable[[JobContext], Awaitable[Answer]]
-    form: Callable[[Interaction], Mapping[str, Any] | None] = _no_form
+    form: Callable[[Interaction], bytes | None] = _no_form
     private: Callable[[Interaction, Preferences], bool] = _never_private
     autocomplete: Completer = _no_choices
 

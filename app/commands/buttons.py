@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from app.discord.replies import action_row, button
-from app.discord.wire import ButtonStyle, ComponentType
+from app.discord.replies import action_row, button, select
+from app.discord.wire import ButtonStyle
 from app.texts import Locale, Text
 
 
@@ -111,9 +111,5 @@ def _delete(asker_id: str, job_id: str, locale: Locale) -> dict[str, Any]:
 
 
 def _ratio_menu(job_id: str, locale: Locale, ratios: Mapping[str, Text]) -> dict[str, Any]:
-    return {
-        "type": int(ComponentType.STRING_SELECT),
-        "custom_id": custom_id(Action.RATIO, job_id),
-        "placeholder": _RATIO.to(locale),
-        "options": [{"label": name.to(locale), "value": ratio} for ratio, name in ratios.items()],
-    }
+    options = [(name.to(locale), ratio) for ratio, name in ratios.items()]
+    return select(custom_id(Action.RATIO, job_id), options, _RATIO.to(locale))
