@@ -7,9 +7,9 @@ A provider belongs to one key: the composition root makes one of each for the in
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,19 @@ class ChatProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One picture. `aspect_ratio` is like `16:9`; a provider that lacks it takes its nearest."""
+    """One picture. `aspect_ratio` is like `16:9`; a provider that lacks it takes its nearest.
+
+    `style` is one of Stability's presets, like `pixel-art`; a provider without presets gets it in words. The same
+    `seed` (1 to 2**31 - 1) gives the same picture; None is any. With a `source` (PNG, JPEG or WebP) that is what is
+    drawn anew, in its own ratio: a `strength` of 0 leaves it as it is, 1 leaves nothing of it.
+    """
 
     prompt: str
     aspect_ratio: str = "1:1"
+    style: str | None = None
+    seed: int | None = None
+    source: bytes | None = field(default=None, repr=False)
+    strength: float = 0.65
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +102,32 @@ class ImageProvider(Protocol):
     """Makes a picture in one call."""
 
     name: str
+    redraws: bool
+    """Whether it takes a request with a `source`; one that does not raises `ProviderBadInput` for it."""
 
     async def generate(self, request: ImageRequest, *, timeout_s: float) -> GeneratedImage:
         """Return the picture; `ProviderRefused` if the content policy blocked or blurred it."""
 
 
+@runtime_checkable
+class Upscaler(Protocol):
+    """What an `ImageProvider` may be besides: one that makes a finished picture larger."""
+
+    name: str
+
+    async def upscale(self, picture: bytes, prompt: str, *, timeout_s: float) -> GeneratedImage:
+        """Return the picture (PNG, JPEG or WebP), larger; `prompt` says what it shows.
+
+        Raises `ProviderBadInput`, before anything is sent, for one that it can't make larger.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
-    """One video from text."""
+    """One video from text. `first_frame` is a `data:` URL of the picture it begins with, or empty."""
 
     prompt: str
+    first_frame: str = field(default="", repr=False)
 
 
 class VideoStage(StrEnum):

@@ -134,6 +134,11 @@ def media_type_of(data: bytes) -> str | None:
     return None
 
 
+def in_style(prompt: str, style: str | None) -> str:
+    """Return the prompt with a preset's name (`pixel-art`) in words, for whoever knows no presets."""
+    return prompt if style is None else f"{prompt}, {style.replace('-', ' ')} style"
+
+
 def nearest_ratio(wanted: str, supported: Sequence[str]) -> str:
     """Return the `supported` aspect ratio whose shape is closest to `wanted` (`16:9`), compared as logarithms."""
     target = _shape(wanted)

@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.errors import ProviderBadAnswer, ProviderBadInput, ProviderRefused
 from app.providers.base import GeneratedImage, ImageRequest, RateListener
 from app.providers.minimax.common import as_int, call, check, unreadable
-from app.providers.pictures import media_type_of, nearest_ratio
+from app.providers.pictures import in_style, media_type_of, nearest_ratio
 from app.providers.wire import Wire, encodable
 
 ASPECT_RATIOS = ("1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9")
@@ -25,6 +25,8 @@ class MiniMaxImage:
     """An `ImageProvider` for one MiniMax key. `http_client` stays the caller's to close."""
 
     name = "minimax"
+    redraws = False
+    """`subject_reference` only takes over a person's looks; it does not draw a picture anew."""
 
     def __init__(
         self,
@@ -41,10 +43,12 @@ class MiniMaxImage:
 
     async def generate(self, request: ImageRequest, *, timeout_s: float) -> GeneratedImage:
         """Return one picture of about one megapixel; see `ImageProvider.generate`."""
-        prompt = encodable(request.prompt)
+        if request.source is not None:
+            raise self._wire.error(ProviderBadInput, "there is no drawing from a picture")
+        prompt = encodable(in_style(request.prompt, request.style))
         if not 1 <= len(prompt) <= PROMPT_CHARS:
             raise self._wire.error(ProviderBadInput, f"the prompt must have 1 to {PROMPT_CHARS} characters")
-        wanted = {
+        wanted: dict[str, Any] = {
             "model": self._model,
             "prompt": prompt,
             "aspect_ratio": nearest_ratio(request.aspect_ratio, ASPECT_RATIOS),
@@ -52,6 +56,8 @@ class MiniMaxImage:
             # Bytes at once instead of a link, which would need a second call to a host nobody documents.
             "response_format": "base64",
         }
+        if request.seed is not None:
+            wanted["seed"] = request.seed
         body, answer = await call(
             self._wire, "POST", "v1/image_generation", timeout_s=timeout_s, max_bytes=ANSWER_BYTES, json=wanted
         )

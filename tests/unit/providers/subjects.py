@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,6 +22,12 @@ LISTENER = Callable[[RateHints], None]
 NOW = 1_760_000_000.0
 PROMPT = "a fox\ud83d in the snow"
 """With a lone surrogate, as Discord's JSON may hold one and no request body can."""
+
+
+def png_head(width: int, height: int) -> bytes:
+    """Return as much of a PNG as it takes to know its size."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
 
 
 def chat(client: httpx2.AsyncClient, url: str, key: str = KEY, on_rate: LISTENER | None = None) -> OpenAIChat:
@@ -54,6 +62,16 @@ async def _stability(client: httpx2.AsyncClient, url: str, key: str, timeout_s: 
     return await provider.generate(ImageRequest(PROMPT), timeout_s=timeout_s)
 
 
+async def _redraw(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
+    provider = StabilityImage(key, url, client, clock=FakeClock(NOW))
+    return await provider.generate(ImageRequest(PROMPT, source=png_head(640, 480)), timeout_s=timeout_s)
+
+
+async def _upscale(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
+    provider = StabilityImage(key, url, client, clock=FakeClock(NOW))
+    return await provider.upscale(png_head(1536, 1536), PROMPT, timeout_s=timeout_s)
+
+
 async def _image(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
     provider = MiniMaxImage(key, url, client, clock=FakeClock(NOW))
     return await provider.generate(ImageRequest(PROMPT), timeout_s=timeout_s)
@@ -65,6 +83,11 @@ def _video(client: httpx2.AsyncClient, url: str, key: str) -> MiniMaxVideo:
 
 async def _create(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
     return await _video(client, url, key).create(VideoRequest(PROMPT), timeout_s=timeout_s)
+
+
+async def _create_from_frame(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
+    request = VideoRequest(PROMPT, "data:image/png;base64,AAAA")
+    return await _video(client, url, key).create(request, timeout_s=timeout_s)
 
 
 async def _poll(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
@@ -82,8 +105,11 @@ async def _download(client: httpx2.AsyncClient, url: str, key: str, timeout_s: f
 API_SUBJECTS = [
     Subject("openai-chat", "openai", _chat),
     Subject("stability-image", "stability", _stability),
+    Subject("stability-redraw-image", "stability", _redraw),
+    Subject("stability-upscale-image", "stability", _upscale),
     Subject("minimax-image", "minimax", _image),
     Subject("minimax-video-create", "minimax", _create),
+    Subject("minimax-video-create-from-frame", "minimax", _create_from_frame),
     Subject("minimax-video-poll", "minimax", _poll),
     Subject("minimax-video-retrieve", "minimax", _retrieve),
 ]

@@ -122,6 +122,22 @@ async def test_a_picture_is_asked_for_as_bytes(wired: Wired) -> None:
     }
 
 
+async def test_a_style_goes_along_in_words(wired: Wired) -> None:
+    """MiniMax has no presets; a seed it has."""
+    wired.answer = httpx2.Response(200, json=encoded(_JPEG))
+    await images(wired).generate(ImageRequest("a fox", style="pixel-art", seed=7), timeout_s=5)
+    body = json.loads(wired.requests[0].content)
+    assert (body["prompt"], body["seed"]) == ("a fox, pixel art style", 7)
+
+
+async def test_nothing_is_drawn_from_a_picture(wired: Wired) -> None:
+    """Its references are for characters only, so the request is not sent."""
+    assert images(wired).redraws is False
+    with pytest.raises(ProviderBadInput):
+        await images(wired).generate(ImageRequest("a fox", source=_JPEG), timeout_s=5)
+    assert wired.requests == []
+
+
 async def test_a_large_picture_arrives_whole(wired: Wired) -> None:
     """Several megabytes of base64 are decoded off the event loop and come out the same."""
     large = _JPEG + bytes(3_000_000)
@@ -178,6 +194,16 @@ async def test_a_video_task_is_started_once(task_id: object, wired: Wired) -> No
     assert str(request.url) == f"{_URL}/v1/video_generation"
     expected = {"model": "MiniMax-Hailuo-2.3", "prompt": "a fox", "duration": 6, "resolution": "768P"}
     assert json.loads(request.content) == expected
+
+
+async def test_a_video_begins_with_a_picture(wired: Wired) -> None:
+    """The first frame goes along as a `data:` URL; nothing else of the request changes."""
+    wired.answer = httpx2.Response(200, json={"task_id": "1", **_GOOD})
+    await videos(wired).create(VideoRequest("여우", "data:image/png;base64,AAAA"), timeout_s=5)
+    (request,) = wired.requests
+    assert request.headers["content-type"] == "application/json"
+    expected = {"model": "MiniMax-Hailuo-2.3", "prompt": "여우", "duration": 6, "resolution": "768P"}
+    assert json.loads(request.content) == {**expected, "first_frame_image": "data:image/png;base64,AAAA"}
 
 
 @pytest.mark.parametrize("task_id", [None, "", 0, True, []])

@@ -22,7 +22,7 @@ from app.providers.base import GeneratedImage, ImageRequest, RateHints
 from app.providers.stability import StabilityImage
 from tests.kit.clock import FakeClock
 from tests.unit.providers.conftest import Wired
-from tests.unit.providers.subjects import KEY
+from tests.unit.providers.subjects import KEY, png_head
 
 _PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 _JSON = "application/json"
@@ -38,6 +38,17 @@ def picture(body: bytes = _PNG, reason: str | None = "SUCCESS") -> httpx2.Respon
     """Return an answer with a picture."""
     headers = {"content-type": "image/png", "seed": "343940597"}
     return httpx2.Response(200, headers=headers | ({"finish-reason": reason} if reason else {}), content=body)
+
+
+def sent(wired: Wired) -> dict[str, tuple[str | None, bytes]]:
+    """Return the fields of the only request: file name, if it is a file, and content."""
+    (request,) = wired.requests
+    head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
+    parts: Any = BytesParser().parsebytes(head + request.content).get_payload()
+    return {
+        part.get_param("name", header="content-disposition"): (part.get_filename(), part.get_payload(decode=True))
+        for part in parts
+    }
 
 
 async def failure(wired: Wired, answer: httpx2.Response) -> ProviderError:
@@ -67,11 +78,73 @@ async def test_the_request_is_multipart_without_any_file(wired: Wired) -> None:
     assert (request.method, request.url.path) == ("POST", "/v2beta/stable-image/generate/core")
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.headers["accept"] == "image/*"
-    head = f"content-type: {request.headers['content-type']}\r\n\r\n".encode()
-    parts: Any = BytesParser().parsebytes(head + request.content).get_payload()
-    fields = {p.get_param("name", header="content-disposition"): p.get_payload(decode=True).decode() for p in parts}
+    fields = {name: data.decode() for name, (_, data) in sent(wired).items()}
     assert fields == {"prompt": "눈 속의 여우", "aspect_ratio": "5:4", "output_format": "png"}
     assert b"filename" not in request.content
+
+
+async def test_style_and_seed_go_along_as_stability_names_them(wired: Wired) -> None:
+    """A preset stays a preset, so the prompt is the user's own."""
+    wired.answer = picture()
+    await stability(wired).generate(ImageRequest("a fox", style="pixel-art", seed=7), timeout_s=5)
+    fields = {name: data for name, (_, data) in sent(wired).items()}
+    assert (fields["prompt"], fields["style_preset"], fields["seed"]) == (b"a fox", b"pixel-art", b"7")
+
+
+async def test_a_source_is_drawn_anew_at_another_endpoint(wired: Wired) -> None:
+    """Mode, strength and the picture as a file are what makes it image to image; a ratio would be refused there."""
+    wired.answer = picture()
+    source = png_head(640, 480)
+    request = ImageRequest("a fox", "16:9", style="line-art", seed=9, source=source, strength=0.65)
+    await stability(wired).generate(request, timeout_s=5)
+    assert wired.requests[0].url.path == "/v2beta/stable-image/generate/sd3"
+    fields = sent(wired)
+    assert fields.pop("image") == ("image.png", source)
+    assert {name: data.decode() for name, (_, data) in fields.items()} == {
+        "prompt": "a fox, line art style", "mode": "image-to-image", "strength": "0.65", "output_format": "png",
+        "seed": "9",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "endpoint"),
+    [
+        (1024, 1024, "fast"),
+        (32, 1536, "fast"),
+        (1025, 1024, "conservative"),
+        (640, 1600, "conservative"),
+        (3072, 3072, "conservative"),
+    ],
+)
+async def test_a_picture_is_made_larger_where_it_fits(width: int, height: int, endpoint: str, wired: Wired) -> None:
+    """Up to a megapixel and 1,536 a side the fast way, which needs no words; larger ones the other way, with them."""
+    wired.answer = picture(b"\xff\xd8\xff\xe0pixels")
+    made = await stability(wired).upscale(png_head(width, height), "a fox", timeout_s=5)
+    assert made == GeneratedImage(b"\xff\xd8\xff\xe0pixels", "image/jpeg", "stability")
+    assert wired.requests[0].url.path == f"/v2beta/stable-image/upscale/{endpoint}"
+    fields = sent(wired)
+    assert fields.pop("image") == ("image.png", png_head(width, height))
+    words = {"prompt": (None, b"a fox")} if endpoint == "conservative" else {}
+    assert fields == {"output_format": (None, b"jpeg"), **words}
+
+
+_NO_PICTURES = [b"GIF89a\x40\x01\x40\x01", b"no picture", b""]
+
+
+@pytest.mark.parametrize("source", [png_head(3073, 3072), png_head(4000, 1000), png_head(20, 20), *_NO_PICTURES])
+async def test_what_can_not_be_made_larger_costs_no_call(source: bytes, wired: Wired) -> None:
+    """Too large, too long, too small, or no picture: nothing is sent."""
+    with pytest.raises(ProviderBadInput):
+        await stability(wired).upscale(source, "a fox", timeout_s=5)
+    assert wired.requests == []
+
+
+@pytest.mark.parametrize("source", [png_head(63, 640), *_NO_PICTURES])
+async def test_what_can_not_be_drawn_anew_costs_no_call(source: bytes, wired: Wired) -> None:
+    """A side below 64 pixels, or no picture at all."""
+    with pytest.raises(ProviderBadInput):
+        await stability(wired).generate(ImageRequest("a fox", source=source), timeout_s=5)
+    assert wired.requests == []
 
 
 @pytest.mark.parametrize("prompt", ["", "x" * 10_001])
