@@ -14,7 +14,7 @@ from app.commands.settings_view import NAMES, Layers, lines, server_layers
 from app.discord.models import Interaction
 from app.discord.replies import Message
 from app.discord.wire import OptionType
-from app.texts import Locale, Text
+from app.texts import Locale, Text, locale_of
 from app.userdata.preferences import NO_PREFERENCES, Preferences, Scope
 
 LONGEST_PERSONA = 500
@@ -89,9 +89,16 @@ async def _view(context: InstantContext, scope: Scope = Scope.USER, done: Text |
     else:
         mine = await people.preferences.get(Scope.USER, interaction.user_id)
         layers, head, language = Layers(mine, server, people.models), _HEAD, mine.over(server)
-    locale = spoken(interaction, language)
+    locale = _language(interaction, language)
     shown = [*([done.to(locale)] if done else []), head.to(locale), *lines(layers, locale), _HINT.to(locale)]
     return Message("\n".join(shown))
+
+
+def _language(interaction: Interaction, preferences: Preferences) -> Locale:
+    """Return the language chosen now, else Discord's: the interaction's own `locale` is that of the choice before."""
+    codes = (interaction.payload.get(name) for name in ("locale", "guild_locale"))
+    discords = locale_of(*(code for code in codes if isinstance(code, str)))
+    return spoken(replace(interaction, locale=discords), preferences)
 
 
 async def _change(context: InstantContext, scope: Scope) -> Message:
