@@ -283,7 +283,8 @@ class JobCommand:
     """A command that becomes a job of `kind`; any of `providers` can serve it.
 
     `check` returns what is wrong with the options, or None. `form` returns the modal that has to be filled in first
-    (`replies.modal`, its id from `derived.form_id`, its fields named like the options), or None. `private` says whether only the user is to see the answer.
+    (`replies.modal`, its id from `derived.form_id`, its fields named like the options), or None. `private` says whether
+    only the user is to see the answer.
     """
 
     definition: Definition
