@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
 
@@ -66,6 +75,42 @@ def _key(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def _listed(value: object) -> list[str]:
+    """Split at commas; what is no text was parsed before."""
+    words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, (tuple, frozenset)) else []
+    return [word for word in (str(word).strip() for word in words) if word]
+
+
+def _is_id(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 20
+
+
+def _ids(value: object) -> frozenset[str]:
+    ids = _listed(value)
+    if not all(_is_id(id) for id in ids):
+        raise ValueError("is not a list of ids: expected up to 20 digits each, with commas between them")
+    return frozenset(ids)
+
+
+def _models(value: object) -> tuple[str, ...]:
+    models = _listed(value)
+    if any(len(model) > 100 or not model.isprintable() or " " in model for model in models):
+        raise ValueError("is not a list of models: expected up to 100 characters each, with commas between them")
+    return tuple(dict.fromkeys(models))
+
+
+def _role_quotas(value: object) -> dict[str, int]:
+    if isinstance(value, dict):
+        return value
+    quotas = {}
+    for pair in _listed(value):
+        role, _, jobs = (part.strip() for part in pair.partition("="))
+        if not _is_id(role) or not (jobs.isascii() and jobs.isdigit() and len(jobs) <= 7):
+            raise ValueError("is not a list of quotas: expected ROLE=JOBS, both digits, with commas between the pairs")
+        quotas[role] = int(jobs)
+    return quotas
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 Snowflake = Annotated[str, AfterValidator(_snowflake)]
@@ -73,6 +118,10 @@ ApiKey = Annotated[SecretStr, AfterValidator(_key)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Dollars = Annotated[float, Field(ge=0, le=10_000)]
+Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_ids)]
+Models = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_models)]
+RoleQuotas = Annotated[dict[str, int], NoDecode, BeforeValidator(_role_quotas)]
 
 
 class CommonSettings(BaseSettings):
@@ -95,6 +144,7 @@ class CommonSettings(BaseSettings):
     minimax_base_url: HttpUrl = "https://api.minimax.io"
 
     openai_model: Annotated[str, Field(min_length=1, max_length=200)] = "gpt-5.4-mini"
+    chat_models: Models = ()
     openai_max_output_tokens: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
     minimax_image_model: Annotated[str, Field(min_length=1, max_length=200)] = "image-01"
     minimax_video_model: Annotated[str, Field(min_length=1, max_length=200)] = "MiniMax-Hailuo-2.3"
@@ -120,9 +170,25 @@ class CommonSettings(BaseSettings):
     video_daily_limit: Count = 10
     user_max_running: Count = 5
     user_daily_quota: Count = 0
+    role_daily_quotas: RoleQuotas = Field(default_factory=dict)
     chat_cooldown_s: Seconds = 0
     image_cooldown_s: Seconds = 1
     video_cooldown_s: Seconds = 2
+
+    moderation: Literal["off", "on"] = "off"
+    allowed_users: Ids = frozenset()
+    allowed_roles: Ids = frozenset()
+    allowed_channels: Ids = frozenset()
+    allowed_guilds: Ids = frozenset()
+    blocked_users: Ids = frozenset()
+    blocked_roles: Ids = frozenset()
+    blocked_channels: Ids = frozenset()
+    blocked_guilds: Ids = frozenset()
+
+    price_chat_input_per_million: Dollars = 0
+    price_chat_output_per_million: Dollars = 0
+    price_image: Dollars = 0
+    price_video: Dollars = 0
 
     memory_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 6 * 3600
     memory_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 3000
