@@ -1,4 +1,4 @@
-"""`/사용량`: what the user took today and in thirty days, what it cost, and what is left; a server's, for its managers."""
+"""`/사용량`: what the user took, what it cost and what is left today; a server's use, for its managers."""
 
 from __future__ import annotations
 
