@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from simulator.config import SimulatorConfig
 from simulator.control import Control
+from simulator.discord_channels import Channels
 from simulator.discord_client import DiscordClient
 from simulator.discord_commands import Commands
 from simulator.discord_webhooks import Webhooks
@@ -45,6 +46,7 @@ class SimulatorApp(Starlette):
 
     def _routes(self) -> list[BaseRoute]:
         commands = Commands(self.discord)
+        webhooks = [*Webhooks(self.discord).routes(), *Channels(self.discord).routes()]
         # url_for needs names at the top level, hence the two download routes stand beside their mount.
         downloads = [
             Route("/minimax/download/{link}/output_aigc.mp4", self.minimax.download, name="minimax_download"),
@@ -52,7 +54,7 @@ class SimulatorApp(Starlette):
         ]
         return [
             *downloads,
-            Mount("/discord/api/v10", routes=[*Webhooks(self.discord).routes(), *commands.routes()]),
+            Mount("/discord/api/v10", routes=[*webhooks, *commands.routes()]),
             Route("/discord/cdn/attachments/{id}/{filename}", self._file),
             Mount("/openai/v1", routes=OpenAI(self.world).routes()),
             Mount("/stability", routes=Stability(self.world).routes()),

@@ -41,12 +41,36 @@ class ControlClient:
     async def interact(
         self, target: str, command: str, options: Mapping[str, Any] | None = None, **more: Any
     ) -> dict[str, Any]:
-        """Use a command (`user_id`, `locale`, `place`, `copies`, `focused`, `attachments` in `more`)."""
+        """Use a command; `user_id`, `locale`, `copies`, `attachments`, `wait_s` and where the user stands in `more`."""
         body = {"target": target, "command": command, "options": dict(options or {}), **more}
         return dict(await self._call("POST", "/interactions", body))
 
+    async def autocomplete(
+        self, target: str, command: str, option: str, typed: str = "", **more: Any
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Return the choices an application offers for an option while `typed` stands in it."""
+        options = {**more.pop("options", {}), option: typed}
+        shown = await self.interact(target, command, options, autocomplete=option, **more)
+        return list(shown["choices"] or [])
+
+    async def context_menu(
+        self, target: str, command: str, message: str | Mapping[str, Any], **more: Any
+    ) -> dict[str, Any]:  # fmt: skip
+        """Use a message command on the message with this id, or on one written for it (`content`, `user_id`, …)."""
+        wanted = message if isinstance(message, str) else dict(message)
+        body = {"target": target, "command": command, "context_menu": wanted, **more}
+        return dict(await self._call("POST", "/interactions", body))
+
+    async def say(self, content: str, **more: Any) -> dict[str, Any]:
+        """Write a user's own message to the channel."""
+        return dict(await self._call("POST", "/messages", {"content": content, **more}))
+
+    async def channel(self, channel_id: str = "", viewer: str = "") -> list[dict[str, Any]]:
+        """Return the newest messages of a channel that the viewer sees, oldest first."""
+        return list(await self._call("GET", f"/channel?id={channel_id}&viewer={viewer}"))
+
     async def press(self, target: str, of: str, custom_id: str, **more: Any) -> dict[str, Any]:
-        """Press a button on the message of interaction `of`."""
+        """Press a button on a message of interaction `of`; `values` for a select, `message_id` for another message."""
         return dict(await self._call("POST", "/interactions", {"target": target, "of": of, "press": custom_id, **more}))
 
     async def submit(self, target: str, of: str, fields: Mapping[str, str], **more: Any) -> dict[str, Any]:

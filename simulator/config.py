@@ -62,6 +62,7 @@ class SimulatorConfig:
     operator_token: str = field(default="", repr=False)
     instance_count: int = 4
     progress_mark: str = "⏳"
+    cursor_mark: str = "▌"
     instance_header: str = "X-Quartet-Instance"
 
     ack_limit_s: float = 3.0
@@ -72,6 +73,9 @@ class SimulatorConfig:
     webhook_burst_s: float = 2.0
     webhook_minute: int = 30
     webhook_minute_s: float = 60.0
+    channel_burst: int = 5
+    channel_burst_s: float = 5.0
+    nonce_s: float = 300.0
     max_user_install_followups: int = 5
     invalid_request_limit: int = 10_000
     require_user_agent: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import json
 from collections.abc import Awaitable, Callable
@@ -12,23 +11,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from simulator.control_acts import Acts, BadRequest
 from simulator.control_events import EventFeed
 from simulator.control_operator import NoOperator, OperatorLink
 from simulator.discord_client import DiscordClient
-from simulator.discord_state import Attachment, Interaction, Message
+from simulator.discord_payloads import CHANNELS
+from simulator.discord_state import Interaction, Message
 from simulator.discord_world import DiscordWorld
 from simulator.wire import bearer
 from simulator.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 MAX_WAIT_S = 900.0
-MAX_COPIES = 1000
 PLACE_OF = {0: "guild", 1: "dm", 2: "user_install"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class BadRequest(ValueError):
-    """The control request itself is wrong."""
 
 
 class Control:
@@ -39,6 +35,7 @@ class Control:
         self.discord = discord
         self.client = client
         self.operator = OperatorLink(world)
+        self.acts = Acts(discord, client)
         self.feed = EventFeed(world, self._show_if_known)
 
     def routes(self) -> list[Route]:
@@ -49,6 +46,8 @@ class Control:
             ("GET", "/interactions/{id}", self.interaction),
             ("POST", "/ping", self.ping),
             ("GET", "/messages", self.messages),
+            ("POST", "/messages", self.say),
+            ("GET", "/channel", self.channel),
             ("GET", "/commands", self.commands),
             ("GET", "/ledger", self.ledger),
             ("GET", "/stats", self.stats),
@@ -99,40 +98,14 @@ class Control:
         target = str(body.get("target") or self.world.config.default_target)
         if not target.startswith(("http://", "https://")):
             raise BadRequest("target must be the interactions endpoint's URL")
-        made = await self._act(target, body)
+        made = await self.acts.perform(target, body)
         if wait := body.get("wait_s"):
             await self._wait(made, float(wait))
         return JSONResponse(self.show(made))
 
-    async def _act(self, target: str, body: dict[str, Any]) -> Interaction:
-        locale, copies = str(body.get("locale", "ko")), int(body.get("copies", 1))
-        if not 1 <= copies <= MAX_COPIES:
-            raise BadRequest(f"copies must be between 1 and {MAX_COPIES}")
-        if "again" in body:
-            return await self.client.resend(target, self._find(str(body["again"])), copies)
-        if "press" in body:
-            source = self._find(str(body.get("of")))
-            return await self.client.press(target, source, str(body["press"]), values=body.get("values"),
-                                           message=_message_of(source, body.get("message_id")),
-                                           user_id=body.get("user_id"), locale=locale)  # fmt: skip
-        if "submit" in body:
-            return await self.client.submit(target, self._find(str(body.get("of"))), body["submit"], locale=locale)
-        if not body.get("command"):
-            raise BadRequest("one of command, press, submit, again is required")
-        return await self.client.interact(
-            target, str(body["command"]), body.get("options") or {}, user_id=body.get("user_id") or 0, locale=locale,
-            place=str(body.get("place", "guild")), guild_locale=str(body.get("guild_locale", "en-US")),
-            copies=copies, focused=str(body.get("focused", "")),
-            attachments={name: self._upload(item) for name, item in (body.get("attachments") or {}).items()},
-        )  # fmt: skip
-
-    def _upload(self, item: dict[str, Any]) -> Attachment:
-        data = base64.b64decode(item["data"], validate=True)
-        return Attachment(self.discord.memory.ids.next(), str(item["filename"]), str(item["content_type"]), data)
-
     async def interaction(self, request: Request) -> Response:
         """GET /interactions/{id}[?wait_s=30]: what the user sees, on request only once it is final."""
-        found = self._find(request.path_params["id"])
+        found = self.acts.find(request.path_params["id"])
         if wait := request.query_params.get("wait_s"):
             await self._wait(found, float(wait))
         return JSONResponse(self.show(found))
@@ -157,6 +130,18 @@ class Control:
         limit = int(request.query_params.get("limit", 50))
         newest = list(self.discord.memory.interactions.values())[-limit:][::-1]
         return JSONResponse([self.show(interaction) for interaction in newest])
+
+    async def say(self, request: Request) -> Response:
+        """POST /messages: write a message of one's own; `user_id`, `content`, `attachments` (a list), `place`, …"""
+        written = self.acts.say(await _body(request))
+        return JSONResponse(self._message(written), 201)
+
+    async def channel(self, request: Request) -> Response:
+        """GET /channel?id=…&viewer=…: the newest messages of a channel that the viewer sees, oldest first."""
+        query = request.query_params
+        channel, viewer = query.get("id") or CHANNELS["guild"], query.get("viewer", "")
+        shown = [m for m in self.discord.memory.messages.values() if m.channel_id == channel and m.seen_by(viewer)]
+        return JSONResponse([self._message(message) for message in shown[-int(query.get("limit", 50)) :]])
 
     async def commands(self, request: Request) -> Response:
         """GET /commands: every registered command, by scope."""
@@ -213,12 +198,6 @@ class Control:
         """POST /operator: `{"act": "kill" | "off" | "on", "instance": 2}`."""
         return JSONResponse(await self.operator.act(await _body(request)))
 
-    def _find(self, interaction_id: str) -> Interaction:
-        found = self.discord.memory.interactions.get(interaction_id)
-        if found is None:
-            raise BadRequest(f"no interaction {interaction_id}")
-        return found
-
     def _show_if_known(self, interaction_id: str) -> dict[str, Any] | None:
         found = self.discord.memory.interactions.get(interaction_id)
         return self.show(found) if found is not None else None
@@ -240,28 +219,21 @@ class Control:
                     "reason": ack.reason, "served_by": ack.served_by} if ack else None,
             "message": self._message(interaction.message), "choices": interaction.choices, "modal": interaction.modal,
             "followups": [self._message(m) for m in interaction.followups if not m.deleted],
+            "late": [self._message(m) for m in interaction.late if not m.deleted],
         }  # fmt: skip
 
     def _message(self, message: Message | None) -> dict[str, Any] | None:
         if message is None:
             return None
         shown = self.discord.render(message)
-        wanted = ("id", "content", "embeds", "components", "attachments")
+        wanted = ("id", "channel_id", "author", "type", "content", "embeds", "components", "attachments")
         history = [{"wall": e.wall, "content": e.content, "final": e.final, "files": list(e.attachments)}
                    for e in message.history[-50:]]  # fmt: skip
         return {**{name: shown[name] for name in wanted}, "thinking": message.thinking,
                 "ephemeral": message.ephemeral, "pings": message.pings, "edits": len(message.history),
-                "edited": bool(shown["edited_timestamp"]), "flags": shown["flags"], "history": history}  # fmt: skip
-
-
-def _message_of(source: Interaction, message_id: str | None) -> Message | None:
-    """Return the message of an interaction that was meant; None means its first."""
-    if message_id is None:
-        return None
-    found = next((message for message in source.messages if message.id == message_id), None)
-    if found is None:
-        raise BadRequest(f"interaction {source.id} has no message {message_id}")
-    return found
+                "edited": bool(shown["edited_timestamp"]), "flags": shown["flags"], "viewer_id": message.viewer_id,
+                "interaction_metadata": message.metadata, "reply_to": message.reply_to or None,
+                "history": history}  # fmt: skip
 
 
 async def _body(request: Request) -> dict[str, Any]:

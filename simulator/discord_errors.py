@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 UNKNOWN_APPLICATION = 10002
+UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
 UNKNOWN_WEBHOOK = 10015
 UNKNOWN_COMMAND = 10063
@@ -18,6 +19,8 @@ MAX_FOLLOWUPS = 40094
 BLOCKED_BY_CLOUDFLARE = 40333
 MISSING_ACCESS = 50001
 EMPTY_MESSAGE = 50006
+CANNOT_SEND_TO_USER = 50007
+MISSING_PERMISSIONS = 50013
 INVALID_WEBHOOK_TOKEN = 50027
 INVALID_FORM_BODY = 50035
 FILE_TOO_LARGE = 50045
@@ -25,6 +28,7 @@ INVALID_JSON = 50109
 
 MESSAGES = {
     UNKNOWN_APPLICATION: "Unknown Application",
+    UNKNOWN_CHANNEL: "Unknown Channel",
     UNKNOWN_MESSAGE: "Unknown Message",
     UNKNOWN_WEBHOOK: "Unknown Webhook",
     UNKNOWN_COMMAND: "Unknown application command",
@@ -35,6 +39,8 @@ MESSAGES = {
     MAX_FOLLOWUPS: "The maximum number of follow-up messages for this interaction has been reached (5)",
     BLOCKED_BY_CLOUDFLARE: "internal network error",
     MISSING_ACCESS: "Missing Access",
+    CANNOT_SEND_TO_USER: "Cannot send messages to this user",
+    MISSING_PERMISSIONS: "Missing Permissions",
     EMPTY_MESSAGE: "Cannot send an empty message",
     INVALID_WEBHOOK_TOKEN: "Invalid Webhook Token",
     INVALID_FORM_BODY: "Invalid Form Body",

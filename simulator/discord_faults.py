@@ -17,6 +17,10 @@ from simulator.world import World
 PROBLEMS = {
     "10015": (404, codes.UNKNOWN_WEBHOOK),
     "10008": (404, codes.UNKNOWN_MESSAGE),
+    "10003": (404, codes.UNKNOWN_CHANNEL),
+    "50001": (403, codes.MISSING_ACCESS),
+    "50007": (403, codes.CANNOT_SEND_TO_USER),
+    "50013": (403, codes.MISSING_PERMISSIONS),
     "50027": (401, codes.INVALID_WEBHOOK_TOKEN),
 }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from starlette.responses import JSONResponse, Response
 
-from simulator.config import SimulatorConfig
 from simulator.ledger import digest
 
 INVALID_WINDOW_S = 600.0
@@ -45,45 +45,48 @@ class Verdict:
         return JSONResponse(body, 429, headers)
 
 
-class TokenLimits:
-    """Two windows per interaction token, and whatever `hold` adds by a fault."""
+class WindowLimits:
+    """One or more windows, each `(calls, seconds)`, per token, channel or whatever else the calls are counted by.
 
-    def __init__(self, config: SimulatorConfig, keep: int = 20_000) -> None:
-        self._config = config
+    As Discord does, the headers tell of one window only: the one that makes the caller wait, else the one with the
+    fewest calls left, of equals the one that lasts longer.
+    """
+
+    def __init__(self, windows: Sequence[tuple[int, float]], name: str, keep: int = 20_000) -> None:
+        self._windows = windows
+        self._name = name
         self._keep = keep
-        self._buckets: OrderedDict[str, tuple[_Bucket, _Bucket]] = OrderedDict()
+        self._buckets: OrderedDict[str, list[_Bucket]] = OrderedDict()
 
-    def take(self, token: str) -> Verdict:
-        """Count a call on this token and say whether it may go; a refused call is not counted."""
+    def take(self, key: str) -> Verdict:
+        """Count a call and say whether it may go; a refused call is not counted."""
         now = time.monotonic()
-        burst, minute = self._of(token)
-        wait = max(burst.wait(now), minute.wait(now))
-        if not wait:
-            burst.used += 1
-            minute.used += 1
-        tight = minute if minute.limit - minute.used < burst.limit - burst.used else burst
-        return Verdict(wait, self._headers(token, tight, now))
+        buckets = self._of(key)
+        waits = [bucket.wait(now) for bucket in buckets]
+        wait = max(waits)
+        if wait:
+            return Verdict(wait, self._headers(buckets[waits.index(wait)], now))
+        for bucket in buckets:
+            bucket.used += 1
+        tight = min(buckets, key=lambda bucket: (bucket.limit - bucket.used, -(bucket.started + bucket.window_s)))
+        return Verdict(0.0, self._headers(tight, now))
 
-    def _of(self, token: str) -> tuple[_Bucket, _Bucket]:
-        pair = self._buckets.get(token)
-        if pair is None:
-            config = self._config
-            pair = (_Bucket(config.webhook_burst, config.webhook_burst_s),
-                    _Bucket(config.webhook_minute, config.webhook_minute_s))  # fmt: skip
-            self._buckets[token] = pair
+    def _of(self, key: str) -> list[_Bucket]:
+        found = self._buckets.get(key)
+        if found is None:
+            found = self._buckets[key] = [_Bucket(limit, seconds) for limit, seconds in self._windows]
             while len(self._buckets) > self._keep:
                 self._buckets.popitem(last=False)
-        return pair
+        return found
 
-    @staticmethod
-    def _headers(token: str, bucket: _Bucket, now: float) -> dict[str, str]:
+    def _headers(self, bucket: _Bucket, now: float) -> dict[str, str]:
         reset_after = max(0.0, bucket.started + bucket.window_s - now)
         return {
             "X-RateLimit-Limit": str(bucket.limit),
             "X-RateLimit-Remaining": str(max(0, bucket.limit - bucket.used)),
             "X-RateLimit-Reset": f"{time.time() + reset_after:.3f}",
             "X-RateLimit-Reset-After": f"{reset_after:.3f}",
-            "X-RateLimit-Bucket": digest(f"webhook:{bucket.limit}"),
+            "X-RateLimit-Bucket": digest(f"{self._name}:{bucket.limit}"),
         }
 
 

@@ -11,11 +11,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.discord_payloads import Standing
 from simulator.ledger import digest
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
 FLAG_EPHEMERAL = 64
 FLAG_LOADING = 128
+DEFAULT, REPLY, CHAT_COMMAND, CONTEXT_COMMAND = 0, 19, 20, 23
 
 
 class Snowflakes:
@@ -82,6 +84,14 @@ class Message:
     history: list[Edit] = field(default_factory=list)
     created_wall: float = field(default_factory=time.time)
     edited_wall: float | None = None
+    author_id: str = ""
+    """A user's id; empty for the application's own messages."""
+    kind: int = DEFAULT
+    metadata: dict[str, Any] | None = None
+    reply_to: str = ""
+    nonce: str | int | None = None
+    viewer_id: str = ""
+    """Whose interaction made it: the only one who sees it if it is ephemeral."""
 
     @property
     def empty(self) -> bool:
@@ -92,6 +102,10 @@ class Message:
     def ephemeral(self) -> bool:
         """Say whether only the invoking user sees it."""
         return bool(self.flags & FLAG_EPHEMERAL)
+
+    def seen_by(self, user_id: str) -> bool:
+        """Say whether a user sees it."""
+        return not self.deleted and (not self.ephemeral or user_id == self.viewer_id)
 
     def visible_digest(self) -> str:
         """Return a digest of all a user can see; equal digests mean no visible change."""
@@ -117,7 +131,8 @@ class Ack:
 class Interaction:
     """One interaction from the user's act to what the user sees in the end.
 
-    `state`: `sent`, `failed` (the user saw "did not respond"), `deferred`, `answered`, `modal`, `choices`, `pong`.
+    `state`: `sent`, `failed` (the user saw "did not respond"), `deferred`, `answered`, `modal`, `choices`, `pong`,
+    `pressed` (a press that was taken without a word: type 6).
     """
 
     id: str
@@ -126,8 +141,10 @@ class Interaction:
     user_id: str
     command: str
     body: bytes = field(repr=False)
-    channel_id: str = ""
-    user_install_only: bool = False
+    standing: Standing = field(default_factory=Standing)
+    metadata: dict[str, Any] = field(default_factory=dict, repr=False)
+    source: Message | None = field(default=None, repr=False)
+    """The message whose button was pressed, also of the form that a press led to."""
     state: str = "sent"
     sent_t: float = field(default_factory=time.monotonic)
     sent_wall: float = field(default_factory=time.time)
@@ -135,10 +152,22 @@ class Interaction:
     acks: list[Ack] = field(default_factory=list)
     original: Message | None = None
     followups: list[Message] = field(default_factory=list)
+    late: list[Message] = field(default_factory=list)
+    """What the bot posted to the channel for it, with its id as the nonce."""
     choices: list[dict[str, Any]] | None = None
     modal: dict[str, Any] | None = None
     final_t: float | None = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition, repr=False)
+
+    @property
+    def channel_id(self) -> str:
+        """Return the channel's id."""
+        return self.standing.channel
+
+    @property
+    def user_install_only(self) -> bool:
+        """Say whether only the user installed the application where this happened."""
+        return "0" not in self.standing.owners
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -165,7 +194,7 @@ class Interaction:
     @property
     def is_final(self) -> bool:
         """Say whether the user has an outcome: a final message, a form, choices, or a failure notice."""
-        return self.final_t is not None or self.state in ("failed", "modal", "choices", "pong")
+        return self.final_t is not None or self.state in ("failed", "modal", "choices", "pong", "pressed")
 
     async def final(self, timeout: float = 30.0) -> Interaction:
         """Wait until there is a final outcome; `TimeoutError` says what the user sees instead."""
@@ -204,6 +233,14 @@ class Memory:
         self.interactions: OrderedDict[str, Interaction] = OrderedDict()
         self._by_token: dict[str, Interaction] = {}
         self.files: OrderedDict[str, Attachment] = OrderedDict()
+        self.messages: OrderedDict[str, Message] = OrderedDict()
+
+    def keep_message(self, message: Message) -> Message:
+        """Make a message findable by its id."""
+        self.messages[message.id] = message
+        while len(self.messages) > 2 * self._keep:
+            self.messages.popitem(last=False)
+        return message
 
     def new_token(self, interaction_id: str) -> str:
         """Return an interaction token; like the real ones it opens with the interaction's id."""

@@ -5,9 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.discord_payloads import OPTION_ATTACHMENT
+from simulator.discord_payloads import CONTEXTS, OPTION_ATTACHMENT, Standing
 
 PYTHON_TYPES: dict[int, type | tuple[type, ...]] = {3: str, 4: int, 5: bool, 10: (int, float)}
+
+ADMINISTRATOR = 1 << 3
+
+
+def check_allowed(registered: Mapping[str, Any], standing: Standing) -> None:
+    """Raise `ValueError` where the client would not show this command to the user at all."""
+    name, contexts = registered["name"], registered.get("contexts")
+    if contexts is not None and CONTEXTS[standing.place] not in contexts:
+        raise ValueError(f"{name} is not offered in the place {standing.place}")
+    if standing.place != "guild":
+        return
+    if registered.get("nsfw") and not standing.nsfw:
+        raise ValueError(f"{name} is offered in age-restricted channels only")
+    needed, held = registered.get("default_member_permissions"), int(standing.permissions)
+    if needed is None or held & ADMINISTRATOR:
+        return
+    if int(needed) == 0 or held & int(needed) != int(needed):
+        raise ValueError(f"{name} is not offered to users without the permissions {needed}")
+
+
+def check_focus(registered: Mapping[str, Any], focused: str) -> None:
+    """Raise `ValueError` unless the option, in whatever subcommand, is completed by the application."""
+    for option in registered.get("options") or []:
+        if option["name"] == focused and option.get("autocomplete"):
+            return None
+        if option["type"] in (1, 2):
+            try:
+                return check_focus({**option, "name": registered["name"]}, focused)
+            except ValueError:
+                continue
+    raise ValueError(f"/{registered['name']} has no option {focused} that is completed while one types")
 
 
 def check_use(registered: Mapping[str, Any], options: Mapping[str, Any], attached: set[str], *, partial: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass, field
@@ -13,17 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulator import discord_errors as codes
-from simulator.discord_errors import DiscordProblem, Faultfinder
+from simulator.discord_bodies import error_field, read_message
+from simulator.discord_errors import DiscordProblem
 from simulator.discord_faults import faulty_answer
 from simulator.discord_state import FLAG_EPHEMERAL, Interaction, Message, age_s, interaction_id_of
-from simulator.discord_validate import check_message
 from simulator.discord_world import DiscordWorld
 from simulator.ledger import digest
-from simulator.multipart import MultipartError, Part, media_type, parse_multipart
+from simulator.multipart import Part
 from simulator.wire import Dropped
 
 USER_AGENT = re.compile(r"DiscordBot \(https?://[^,\s]+, [^)]+\)")
-FORM_OVERHEAD = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -156,23 +154,8 @@ class Webhooks:
 
     async def _body(self, call: Call, *, editing: bool) -> dict[str, Any]:
         """Read and validate the request's body."""
-        request = call.request
-        allowed = self.config.attachment_size_limit * 10 + FORM_OVERHEAD
-        if int(request.headers.get("content-length") or 0) > allowed:
-            raise DiscordProblem(413, codes.REQUEST_TOO_LARGE)
-        raw = await request.body()
-        body = _decode(request.headers.get("content-type", ""), raw, call)
-        if any(len(part.data) > self.config.attachment_size_limit for part in call.files):
-            raise DiscordProblem(413, codes.REQUEST_TOO_LARGE)
-        if not isinstance(body, dict):
-            raise DiscordProblem(400, codes.INVALID_JSON)
+        body, call.files = await read_message(call.request, self.config.attachment_size_limit, editing=editing)
         call.content = str(body.get("content") or "")
-        faults = Faultfinder()
-        indexes = [part.name[6:-1] for part in call.files]
-        check_message(body, faults, editing=editing, files=indexes)
-        faults.check()
-        if not editing and not any(body.get(k) for k in ("content", "embeds", "components", "poll")) and not call.files:
-            raise DiscordProblem(400, codes.EMPTY_MESSAGE)
         return body
 
     def _record(self, call: Call, response: Response, started: float, fault: str | None) -> None:
@@ -188,13 +171,13 @@ class Webhooks:
             status=response.status_code,
             ok=ok,
             fault=fault,
-            code=_error_field(response, "code"),
-            retry_after=_error_field(response, "retry_after") if response.status_code == 429 else None,
+            code=error_field(response, "code"),
+            retry_after=error_field(response, "retry_after") if response.status_code == 429 else None,
             ms=round((now - started) * 1000, 2),
             age_s=round(now - interaction.sent_t, 6) if interaction else None,
             digest=digest(call.content) if call.content else None,
-            head=call.content[:80] or None,
-            files=[{"filename": p.filename, "size": len(p.data)} for p in call.files] or None,
+            head=(call.content or (message.content if seen and message else ""))[:80] or None,
+            files=[{"filename": p.filename, "size": len(p.data), "digest": digest(p.data)} for p in call.files] or None,
             **seen,
         )
 
@@ -208,39 +191,3 @@ class Webhooks:
             "deleted": message.deleted or None,
             "pings": message.pings or None,
         }
-
-
-def _decode(content_type: str, raw: bytes, call: Call) -> Any:
-    kind = media_type(content_type)
-    if kind == "application/json":
-        return _json(raw)
-    if kind != "multipart/form-data":
-        message = f"Expected Content-Type to be one of application/json, multipart/form-data, got {kind!r}"
-        errors = {"_errors": [{"code": "CONTENT_TYPE_INVALID", "message": message}]}
-        raise DiscordProblem(400, codes.INVALID_FORM_BODY, errors)
-    try:
-        parts = parse_multipart(content_type, raw)
-    except MultipartError as error:
-        raise DiscordProblem(400, codes.INVALID_FORM_BODY, message=str(error)) from error
-    call.files = [part for part in parts if re.fullmatch(r"files\[\d\]", part.name)]
-    body: Any = next((_json(part.data) for part in parts if part.name == "payload_json"), {})
-    unknown = [p.name for p in parts if p.name != "payload_json" and p not in call.files]
-    if unknown or any(part.filename is None for part in call.files):
-        faults = Faultfinder()
-        for name in unknown or ["files"]:
-            faults.add(name, "FORM_FIELD_UNEXPECTED", "Only payload_json and files[0..9] with a filename are expected.")
-        faults.check()
-    return body
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise DiscordProblem(400, codes.INVALID_JSON) from error
-
-
-def _error_field(response: Response, name: str) -> Any:
-    if response.status_code < 400 or not isinstance(response, JSONResponse):
-        return None
-    return json.loads(bytes(response.body)).get(name)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import mimetypes
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from nacl.signing import SigningKey
 
 from simulator import discord_payloads as payloads
+from simulator.discord_channel_state import ChannelBook
 from simulator.discord_components import numbered
 from simulator.discord_errors import EMPTY_MESSAGE, DiscordProblem
-from simulator.discord_limits import InvalidRequests, TokenLimits
+from simulator.discord_limits import InvalidRequests, WindowLimits
 from simulator.discord_state import (
+    CHAT_COMMAND,
+    CONTEXT_COMMAND,
+    DEFAULT,
     FLAG_EPHEMERAL,
     FLAG_LOADING,
+    REPLY,
     Attachment,
     Edit,
     Interaction,
     Memory,
     Message,
 )  # fmt: skip
+from simulator.media import png_size
 from simulator.multipart import Part
 from simulator.world import World
 
@@ -38,23 +44,46 @@ class DiscordWorld:
         self.signing_key = SigningKey(seed) if config.seed is not None else SigningKey.generate()
         self.public_key = self.signing_key.verify_key.encode().hex()
         self.memory = Memory(config.keep_interactions, config.token_lifetime_s)
-        self.limits = TokenLimits(config)
+        windows = ((config.webhook_burst, config.webhook_burst_s), (config.webhook_minute, config.webhook_minute_s))
+        self.limits = WindowLimits(windows, "webhook")
         self.invalid = InvalidRequests(config.invalid_request_limit)
+        self.channels = ChannelBook(config)
         self.commands: dict[str, dict[str, dict[str, Any]]] = {}
         self.cdn_url = ""
         self.is_final: Callable[[Message], bool] = self._no_progress_mark
 
     def _no_progress_mark(self, message: Message) -> bool:
+        config, text = self.world.config, message.content
         if message.thinking or message.deleted or message.empty:
             return False
-        return not message.content.startswith(self.world.config.progress_mark)
+        # An embed, a file or nothing but buttons is an outcome; only the text's two marks say that more is to come.
+        return not (text.startswith(config.progress_mark) or text.rstrip().endswith(config.cursor_mark))
 
     def new_message(self, interaction: Interaction, *, flags: int = 0, thinking: bool = False) -> Message:
-        """Make an empty message in the interaction's channel."""
-        return Message(self.memory.ids.next(), interaction.channel_id, flags=flags, thinking=thinking)
+        """Make an empty message of the application in the interaction's channel."""
+        first = interaction.original
+        answers_command = first is None and interaction.kind == payloads.COMMAND
+        by_menu = "target_message_id" in interaction.metadata
+        kind = (CONTEXT_COMMAND if by_menu else CHAT_COMMAND) if answers_command else REPLY
+        made = Message(self.memory.ids.next(), interaction.channel_id, flags=flags, thinking=thinking, kind=kind,
+                       viewer_id=interaction.user_id, metadata=dict(interaction.metadata))  # fmt: skip
+        if first is not None and made.metadata is not None:
+            made.metadata["original_response_message_id"] = first.id
+        replied = first or interaction.source
+        made.reply_to = replied.id if replied is not None and kind == REPLY else ""
+        return self.memory.keep_message(made)
+
+    def user_message(
+        self, user_id: str, channel_id: str, content: str, attachments: Sequence[Attachment] = ()
+    ) -> Message:
+        """Make a message a user wrote; it can be looked at and used by message commands."""
+        kept = [self.memory.keep_file(attachment) for attachment in attachments]
+        made = Message(self.memory.ids.next(), channel_id, content=content, attachments=kept, author_id=user_id,
+                       kind=DEFAULT)  # fmt: skip
+        return self.memory.keep_message(made)
 
     async def write(
-        self, interaction: Interaction, message: Message, body: dict[str, Any], files: list[Part], *, new: bool
+        self, interaction: Interaction | None, message: Message, body: dict[str, Any], files: list[Part], *, new: bool
     ) -> None:
         """Apply a validated body to a message; an empty result is refused with 50006."""
         content = message.content if "content" not in body else body["content"] or ""
@@ -75,19 +104,24 @@ class DiscordWorld:
         message.thinking = False
         await self.note(interaction, message)
 
-    async def delete(self, interaction: Interaction, message: Message) -> None:
+    async def delete(self, interaction: Interaction | None, message: Message) -> None:
         """Take a message away."""
         message.deleted = True
         await self.note(interaction, message)
 
-    async def note(self, interaction: Interaction, message: Message) -> None:
+    async def note(self, interaction: Interaction | None, message: Message) -> None:
         """Add the message's state to its history and wake up whoever waits."""
         final = self.is_final(message)
         names = tuple(attachment.filename for attachment in message.attachments)
         seen = message.visible_digest()
         state = Edit(time.monotonic(), time.time(), message.content, seen, final, message.deleted, names)
         message.history.append(state)
-        if final and interaction.final_t is None:
+        if interaction is not None:
+            await self.settle(interaction, message)
+
+    async def settle(self, interaction: Interaction, message: Message) -> None:
+        """Count a message as the interaction's outcome if it is final, and wake up whoever waits."""
+        if message.history[-1].final and interaction.final_t is None:
             interaction.final_t = time.monotonic()
             interaction.state = "answered"
         await interaction.announce()
@@ -127,19 +161,35 @@ class DiscordWorld:
     def render(self, message: Message) -> dict[str, Any]:
         """Return the message object of the API."""
         flags = message.flags | (FLAG_LOADING if message.thinking else 0)
-        base = payloads.message_object(message.id, message.channel_id, self.world.config.application_id)
+        base = payloads.message_object(message.id, message.channel_id, message.kind)
         return {
-            **base, "content": message.content, "embeds": message.embeds, "components": message.components,
+            **base, **self._authorship(message),
+            "content": message.content, "embeds": message.embeds, "components": message.components,
             "attachments": [self.render_attachment(a) for a in message.attachments], "flags": flags,
             "timestamp": iso(message.created_wall), "mention_everyone": "everyone" in message.pings,
+            "mentions": [payloads.user_object(user) for user in _mentioned(message)],
             "edited_timestamp": iso(message.edited_wall) if message.edited_wall else None,
         }  # fmt: skip
+
+    def _authorship(self, message: Message) -> dict[str, Any]:
+        """Return author, origin and what the message answers."""
+        application = self.world.config.application_id
+        if message.author_id:
+            return {"author": payloads.user_object(message.author_id)}
+        shown: dict[str, Any] = {"author": payloads.bot_author(application), "application_id": application}
+        if message.metadata is not None:
+            shown |= {"webhook_id": application, "interaction_metadata": message.metadata}
+        if message.reply_to:
+            shown["message_reference"] = {"type": 0, "channel_id": message.channel_id, "message_id": message.reply_to}
+        return shown if message.nonce is None else {**shown, "nonce": message.nonce}
 
     def render_attachment(self, attachment: Attachment) -> dict[str, Any]:
         """Return the attachment object of the API."""
         url = self.file_url(attachment)
         shown = {"id": attachment.id, "filename": attachment.filename, "size": attachment.size, "url": url,
                  "proxy_url": url, "content_type": attachment.content_type}  # fmt: skip
+        if size := png_size(attachment.data):
+            shown |= {"width": size[0], "height": size[1]}
         return {**shown, "description": attachment.description} if attachment.description else shown
 
 
@@ -154,6 +204,11 @@ def pings(content: str, allowed: dict[str, Any] | None) -> list[str]:
         named = {str(i) for i in rules.get(kind) or []}
         found += [i for i in re.findall(pattern, content) if kind in parse or i in named]
     return found
+
+
+def _mentioned(message: Message) -> list[str]:
+    named = dict.fromkeys(re.findall(r"<@!?(\d+)>", message.content))
+    return [user for user in named if message.author_id or user in message.pings]
 
 
 def iso(wall: float) -> str:

@@ -32,6 +32,14 @@ def png(prompt: str, seed: int, width: int, height: int) -> bytes:
     return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a PNG, or None for anything else."""
+    if not data.startswith(PNG_SIGNATURE) or len(data) < 24:
+        return None
+    wide, high = struct.unpack(">II", data[16:24])
+    return wide, high
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
