@@ -111,10 +111,20 @@ class FollowUpClient:
 
         Raises what a final edit raises, and `DeliveryUnknown` if it may stand there without our having its id.
         """
+        return await self._post(token, message, received_at, expires_at)
+
+    async def tell(self, token: str, message: Message, *, within_s: float = DELETE_WITHIN_S) -> None:
+        """Post a message that only the user sees, whoever sees the original; raises as `post` does."""
+        now = self._clock.now()
+        await self._post(token, message, now, now + within_s, ephemeral=True)
+
+    async def _post(
+        self, token: str, message: Message, received_at: float, expires_at: float, *, ephemeral: bool = False
+    ) -> str:
         call = self._call("POST", token, "", received_at, expires_at)
         call.idempotent = False
         state = self.caller.states.enter(token, call.deadline)
-        call.message, call.payload = message, post_payload(message, ephemeral=bool(state.ephemeral))
+        call.message, call.payload = message, post_payload(message, ephemeral=ephemeral or bool(state.ephemeral))
         try:
             return str((await self.caller.settle(call, state)).body.get("id", ""))
         finally:
