@@ -50,8 +50,8 @@ log = structlog.get_logger("edge")
 class Remover(Protocol):
     """Deletes answers behind our back."""
 
-    def begin(self, press: Interaction, job_id: str) -> None:
-        """Delete the message whose component was used, and what belongs to the job's answer; returns at once."""
+    def begin(self, press: Interaction, job_id: str, asker_id: str) -> None:
+        """Delete the message whose component was used, and what else belongs to the answer; returns at once."""
 
 
 class Presses:
@@ -143,7 +143,7 @@ class Presses:
             return private(UNKNOWN_COMPONENT, press.locale, "unknown")
         if {asker, press.asker_id or asker} != {press.user_id} and not press.moderates:
             return private(_NOT_YOURS, press.locale, "refused")
-        self._remover.begin(press, job_id)
+        self._remover.begin(press, job_id, asker)
         return NOTED
 
     async def _instant(self, press: Interaction, argument: str, started: float) -> Reply:
