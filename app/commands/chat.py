@@ -30,8 +30,7 @@ from app.commands.prompting import (
 )
 from app.discord.graphemes import utf16_length
 from app.discord.models import Interaction
-from app.discord.replies import Message
-from app.discord.splitting import fit
+from app.discord.splitting import Fitted, fit
 from app.discord.wire import CONTENT_MAX, CommandType, OptionType
 from app.errors import ProviderBadAnswer, ProviderError, ProviderRefused, ProviderTimeout
 from app.providers.base import ChatChunk, ChatFinish, ChatRequest
@@ -111,9 +110,12 @@ async def answer(context: JobContext, question: str, *, remember: bool, images: 
     request = _request(context, asked, history, images)
     heard = await with_attempts(context, lambda: _ask(context, request))
     kept = _GO_ON.to(context.locale) if goes_on else as_remembered(question, len(images))
+    laid_out = _laid_out(context, heard, history)
     return Answer(
-        _laid_out(context, heard, history),
+        laid_out.message,
         OPENAI,
+        parts=laid_out.parts,
+        whole=laid_out.whole,
         turn=_turn(context, kept, heard.text) if remember else None,
         usage=_usage(request, heard),
         error=heard.error,
@@ -255,15 +257,18 @@ def _continues(context: JobContext) -> bool:
     return context.interaction.derived.get("action") == Action.CONTINUE
 
 
-def _laid_out(context: JobContext, heard: _Heard, history: History) -> Message:
-    """Return the message: the answer, what there is to say of it in small print, and its buttons."""
-    locale = context.locale
+def _laid_out(context: JobContext, heard: _Heard, history: History) -> Fitted:
+    """Return the messages: the answer, what there is to say of it in small print at its end, buttons at its start."""
+    locale, interaction = context.locale, context.interaction
     dropped = _DROPPED.format(count=history.dropped) if history.dropped else None
     notes = "".join(f"\n-# {note.to(locale)}" for note in (heard.note, dropped) if note is not None)
     small = "\n" + notes if notes else ""
-    message = fit(heard.text, locale, CONTENT_MAX - utf16_length(small))
-    rows = answer_rows(context.job.id, context.interaction.user_id, locale, cut=heard.note is not None)
-    return replace(message, content=message.content + small, components=rows)
+    limit = CONTENT_MAX - utf16_length(small)
+    fitted = fit(heard.text, locale, limit, size_limit=interaction.attachment_size_limit)
+    *before, last = (fitted.message, *fitted.parts)
+    first, *parts = (*before, replace(last, content=last.content + small))
+    rows = answer_rows(context.job.id, interaction.user_id, locale, cut=heard.note is not None)
+    return replace(fitted, message=replace(first, components=rows), parts=tuple(parts))
 
 
 def _usage(request: ChatRequest, heard: _Heard) -> Usage:

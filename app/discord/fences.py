@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,10 +32,22 @@ class _FenceLine:
     no_cut_until: int
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A code block at text[start:end], its fences included; what it shows is text[inside:inside_end]."""
+
+    start: int
+    end: int
+    inside: int
+    inside_end: int
+    language: str
+
+
 class Fences:
     """The fences of one text, read the way Discord shows them: inside a block the next bare fence closes it."""
 
     def __init__(self, text: str) -> None:
+        self._length = len(text)
         self._lines: list[_FenceLine] = []
         inside = False
         for match in _FENCE_LINE.finditer(text):
@@ -44,6 +57,15 @@ class Fences:
             inside = not inside
             self._lines.append(_read(text, match.start(), match.end(), info if inside else None))
         self._starts = [line.start for line in self._lines]
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the code blocks, in order; one that is never closed ends with the text."""
+        for n in range(0, len(self._lines), 2):
+            opening = self._lines[n]
+            closing = self._lines[n + 1] if n + 1 < len(self._lines) else None
+            inside_end, end = (closing.start - 1, closing.end) if closing else (self._length, self._length)
+            language = (opening.opened or "").removeprefix(FENCE)
+            yield Block(opening.start, end, opening.end, max(opening.end, inside_end), language)
 
     def open_at(self, index: int) -> str | None:
         """Return the fence, with its language, of the block that is open after text[:index]; None outside of blocks."""

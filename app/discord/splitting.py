@@ -9,20 +9,33 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
+from app.discord.extracts import take_out
 from app.discord.fences import CLOSE, FENCE_LINE_MAX, REOPEN_MAX, Fences
 from app.discord.graphemes import cut_before, utf16_length
 from app.discord.replies import Attachment, Message
-from app.discord.wire import CONTENT_MAX
+from app.discord.wire import ATTACHMENT_SIZE_DEFAULT, ATTACHMENTS_MAX, CONTENT_MAX
 from app.texts import Locale, Text
 
 FULL_TEXT_FILENAME: Final = "answer.md"
+MESSAGES_MAX: Final = 3
+"""An answer in more messages than this floods a channel; it becomes its start and a file."""
+
+FILES_MAX: Final = ATTACHMENTS_MAX - 1
+"""One place stays free for the whole text."""
+
 LIMIT_MIN: Final = 2 * (FENCE_LINE_MAX + REOPEN_MAX)
 
 _ATTACHED = Text(
     ko="-# 답변이 길어 여기까지만 보여요. 전체 답변은 첨부한 answer.md에 있어요.",
     en="-# The answer is too long for one message; the whole of it is attached as answer.md.",
+)
+_WHOLE_ATTACHED = Text(
+    ko="-# 이어지는 메시지를 다 보내지 못했을 수 있어, 전체 답변을 answer.md로 첨부했어요.",
+    en="-# What follows may not have been sent in full; the whole answer is attached as answer.md.",
 )
 _NOTHING = Text(ko="-# 빈 답변을 받았어요.", en="-# The answer was empty.")
 
@@ -51,16 +64,66 @@ def first_part(text: str, limit: int = CONTENT_MAX) -> str:
     return next(_parts(sound(text), limit), "")
 
 
-def fit(text: str, locale: Locale, limit: int = CONTENT_MAX) -> Message:
-    """Return one message: the text if it fits; else its start, a note, and the whole as an attached file."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A text as the message that shows it and up to two that follow; `whole` is the text itself where some follow."""
+
+    message: Message
+    parts: tuple[Message, ...] = ()
+    whole: str = ""
+
+
+def fit(text: str, locale: Locale, limit: int = CONTENT_MAX, *, size_limit: int = ATTACHMENT_SIZE_DEFAULT) -> Fitted:
+    """Return the messages that show a text: one if it fits, up to three, else its start with the whole as a file.
+
+    Tables become files, and so does long code where the text is too long for one message. All files together have at
+    most `size_limit` bytes.
+    """
     text = sound(text)
-    parts = _parts(text, limit)
-    only, more = next(parts, ""), next(parts, None)
-    if more is None:
-        return Message(content=only or _NOTHING.to(locale))
+    fits = utf16_length(text) <= limit
+    shown, files = take_out(text, locale, code=not fits, files=FILES_MAX, size_limit=size_limit)
+    contents = list(islice(_parts(shown, limit), MESSAGES_MAX + 1))
+    if not contents:
+        return Fitted(Message(_NOTHING.to(locale)))
+    if len(contents) > MESSAGES_MAX:
+        return Fitted(_beginning(text, shown, files, locale, limit, size_limit))
+    messages = [
+        Message(content, attachments=own) for content, own in zip(contents, _placed(contents, files), strict=True)
+    ]
+    return Fitted(messages[0], tuple(messages[1:]), text if len(messages) > 1 else "")
+
+
+def with_whole(message: Message, whole: str, locale: Locale, limit: int = CONTENT_MAX) -> Message:
+    """Return `message` with the whole text as a file, and a note that it is there."""
+    note = "\n\n" + _WHOLE_ATTACHED.to(locale)
+    content = first_part(message.content, limit - utf16_length(note)) + note
+    files = (*message.attachments[:FILES_MAX], whole_file(whole))
+    return replace(message, content=content, attachments=files)
+
+
+def whole_file(text: str, size_limit: int = ATTACHMENT_SIZE_DEFAULT) -> Attachment:
+    """Return a text as a file."""
+    data = text.encode("utf-8", "replace")[:size_limit]
+    return Attachment(FULL_TEXT_FILENAME, data.decode("utf-8", "ignore").encode(), "text/markdown; charset=utf-8")
+
+
+def _beginning(
+    text: str, shown: str, files: tuple[Attachment, ...], locale: Locale, limit: int, size_limit: int
+) -> Message:
     note = "\n\n" + _ATTACHED.to(locale)
-    whole = Attachment(FULL_TEXT_FILENAME, text.encode(), "text/markdown; charset=utf-8")
-    return Message(content=first_part(text, limit - utf16_length(note)) + note, attachments=(whole,))
+    content = first_part(shown, limit - utf16_length(note)) + note
+    whole = whole_file(text, size_limit)
+    room = size_limit - len(whole.data)
+    named = [file for file in files if file.filename in content]
+    fitting = named if sum(len(file.data) for file in named) <= room else []
+    return Message(content, attachments=(*fitting, whole))
+
+
+def _placed(contents: list[str], files: tuple[Attachment, ...]) -> list[tuple[Attachment, ...]]:
+    """Return each message's files: those it is the first to name; what none names goes with the last."""
+    last = len(contents) - 1
+    at = [next((n for n, content in enumerate(contents) if file.filename in content), last) for file in files]
+    return [tuple(file for file, where in zip(files, at, strict=True) if where == n) for n in range(len(contents))]
 
 
 def sound(text: str) -> str:

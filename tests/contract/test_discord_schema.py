@@ -41,10 +41,10 @@ MESSAGES = {
         attachments=(PICTURE,),
     ),
     "button": Message("실패했어요", components=(action_row(button("다시", "retry:1")),)),
-    "long answer": fit("문장입니다. " * 2000, Locale.KO),
-    "long code": fit("```py\n" + "x = '값'\n" * 2000 + "```", Locale.EN),
-    "emoji": fit("👩\u200d👩\u200d👧" * 900, Locale.EN),
-    "empty": fit("", Locale.KO),
+    "long answer": fit("문장입니다. " * 2000, Locale.KO).message,
+    "long code": fit("```py\n" + "x = '값'\n" * 2000 + "```", Locale.EN).message,
+    "emoji": fit("👩\u200d👩\u200d👧" * 900, Locale.EN).message,
+    "empty": fit("", Locale.KO).message,
 }
 RESPONSES = {
     "CreateMessageInteractionCallbackRequest": [

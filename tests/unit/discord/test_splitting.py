@@ -10,9 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.discord.graphemes import cut_before, utf16_length
-from app.discord.splitting import LIMIT_MIN, first_part, fit, split
+from app.discord.splitting import LIMIT_MIN, first_part, split
 from app.discord.wire import CONTENT_MAX
-from app.texts import Locale
 
 FENCE_LINE = re.compile(r"^[ \t]*`{3,}[^`\n]*$", re.MULTILINE)
 
@@ -166,50 +165,6 @@ def test_visible_characters_are_not_torn(cluster: str) -> None:
         allowed |= {len(cluster) * n for n in range(5)}
     for end in range(len(cluster), len(text) + 1):
         assert cut_before(text, 0, end) in allowed
-
-
-def test_a_fitting_answer_is_shown_as_it_is() -> None:
-    """No note, no file."""
-    message = fit("짧은 답", Locale.KO)
-    assert message.content == "짧은 답"
-    assert message.attachments == ()
-
-
-@pytest.mark.parametrize(("locale", "word"), [(Locale.KO, "첨부한"), (Locale.EN, "attached")])
-def test_a_long_answer_is_shown_in_part_and_attached_whole(locale: Locale, word: str) -> None:
-    """The message fits, ends with a note in the user's language, and the file holds every byte."""
-    text = "# 제목\n\n" + "문장입니다. " * 1000
-    message = fit(text, locale)
-    assert utf16_length(message.content) <= CONTENT_MAX
-    assert message.content.startswith("# 제목\n\n문장입니다.")
-    assert word in message.content.rsplit("\n\n", 1)[1]
-    (attachment,) = message.attachments
-    assert attachment.filename == "answer.md"
-    assert attachment.media_type == "text/markdown; charset=utf-8"
-    assert attachment.data.decode() == text
-
-
-def test_the_note_stands_outside_the_code_block() -> None:
-    """An answer that is one long code block is cut, closed, and only then explained."""
-    message = fit("```py\n" + "x = 1\n" * 1000 + "```", Locale.EN)
-    code, note = message.content.rsplit("\n\n", 1)
-    assert code.endswith("\nx = 1\n```")
-    assert note.startswith("-# ")
-
-
-def test_an_empty_answer_says_so() -> None:
-    """Discord refuses an empty message, so the user is told."""
-    assert fit(" \n", Locale.EN).content == "-# The answer was empty."
-
-
-@settings(max_examples=200, deadline=None)
-@given(anything)
-def test_every_answer_fits_one_message(text: str) -> None:
-    """Whatever the model wrote, there is one message of at most 2,000 units to send."""
-    message = fit(text, Locale.KO)
-    assert 0 < utf16_length(message.content) <= CONTENT_MAX
-    assert message.content.strip()
-    assert not open_blocks(message.content)
 
 
 def test_half_a_surrogate_pair_does_no_harm() -> None:
