@@ -65,6 +65,10 @@ GONE = Text(
 log = structlog.get_logger("intake")
 
 
+def _no_quota(interaction: Interaction) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The interaction is not accepted; `text` says why."""
@@ -80,14 +84,14 @@ class IntakeRules:
     instance_count: int
     routing: str = "user"
     max_waiting: int = 0
-    user_quota: int = 0
     day_starts_at: int = 0
 
 
 class Intake:
     """Records jobs for the worker. `notify` is called for each new one.
 
-    `day_exhausted` says whether every instance has done its day's limit of a kind.
+    `day_exhausted` says whether every instance has done its day's limit of a kind, `quota` how many jobs the user may
+    have a day (0: no limit).
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Intake:
         cooldowns: Cooldowns,
         day_exhausted: Callable[[str], bool],
         notify: Callable[[], None],
+        quota: Callable[[Interaction], int] = _no_quota,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -106,6 +111,7 @@ class Intake:
         self._cooldowns = cooldowns
         self._day_exhausted = day_exhausted
         self._notify = notify
+        self._quota = quota
         self._withdrawals: set[asyncio.Task[None]] = set()
 
     async def accept(
@@ -133,7 +139,7 @@ class Intake:
             channel_id=interaction.channel_id,
         )
         try:
-            refusal = await self._record(job)
+            refusal = await self._record(job, self._quota(interaction))
         except Exception:  # the edge will apologise, and nobody knows how far this came
             self._withdraw_later(job)
             self._cooldowns.undo(user, kind, job.id)
@@ -142,8 +148,8 @@ class Intake:
             self._cooldowns.undo(user, kind, job.id)
         return refusal
 
-    async def _record(self, job: NewJob) -> Refusal | None:
-        limits = self._limits(job)
+    async def _record(self, job: NewJob, quota: int) -> Refusal | None:
+        limits = self._limits(job, quota)
         try:
             async with asyncio.timeout(RECORD_WITHIN_S):
                 result = await self._put(job, limits)
@@ -153,7 +159,7 @@ class Intake:
             return Refusal("store_unavailable", StoreUnavailable.sentence)
         if result is PutResult.ACCEPTED:
             self._notify()
-        return self._refusal(result, job)
+        return self._refusal(result, job, limits)
 
     async def _put(self, job: NewJob, limits: PutLimits) -> PutResult:
         """Put, and again for a moment if the store fails: it may have been recorded although we heard only an error."""
@@ -166,21 +172,21 @@ class Intake:
                     raise
             await self._clock.sleep(PUT_AGAIN_AFTER_S)
 
-    def _limits(self, job: NewJob) -> PutLimits:
+    def _limits(self, job: NewJob, quota: int) -> PutLimits:
         rules = self._rules
         day_start = next_day(job.received_at, rules.day_starts_at) - DAY_S
-        return PutLimits(rules.max_waiting, rules.user_quota, day_start, self._day_exhausted(job.kind))
+        return PutLimits(rules.max_waiting, quota, day_start, self._day_exhausted(job.kind))
 
-    def _refusal(self, result: PutResult, job: NewJob) -> Refusal | None:
+    def _refusal(self, result: PutResult, job: NewJob, limits: PutLimits) -> Refusal | None:
         """Say why a job was not accepted; None if it was. Discord shows `<t:…:R>` in the reader's own time."""
         reset = int(next_day(job.received_at, self._rules.day_starts_at))
         match result:
             case PutResult.ACCEPTED | PutResult.DUPLICATE:
                 return None
             case PutResult.FULL:
-                return Refusal("queue_full", _FULL.format(limit=self._rules.max_waiting))
+                return Refusal("queue_full", _FULL.format(limit=limits.max_waiting))
             case PutResult.QUOTA:
-                return Refusal("user_quota", _QUOTA.format(limit=self._rules.user_quota, reset=reset))
+                return Refusal("user_quota", _QUOTA.format(limit=limits.user_quota, reset=reset))
             case PutResult.CLOSED:
                 return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=reset))
             case PutResult.GONE:

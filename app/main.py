@@ -17,15 +17,17 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import VERSION
-from app.balancing.budget import Allowance
+from app.balancing.budget import Allowance, day_of, next_day
 from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
-from app.commands.base import Limits, Memory, Services
-from app.commands.registry import COMMANDS, JOB_COMMANDS
+from app.commands.access import AccessRules, quota, refusal
+from app.commands.base import Limits, Memory, People, Services
+from app.commands.prices import Prices
+from app.commands.registry import COMMANDS, JOB_COMMANDS, job_command
 from app.discord.attachments import AttachmentFetcher
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
@@ -39,7 +41,11 @@ from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
 from app.providers.stability import StabilityImage
 from app.settings import InstanceSettings
+from app.userdata.cache import PreferenceCache
+from app.userdata.housekeeping import UserHousekeeping
 from app.userdata.sqlite_conversations import SqliteConversations
+from app.userdata.sqlite_preferences import SqlitePreferences
+from app.userdata.sqlite_usage import SqliteUsage
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -85,6 +91,12 @@ class Instance:
         self._cluster = SqliteCluster(self._engine)
         self._calls = SqliteCallLog(self._engine)
         self._conversations = SqliteConversations(self._engine)
+        self._preferences = SqlitePreferences(self._engine)
+        self._usage = SqliteUsage(self._engine)
+        self._choices = PreferenceCache(self._preferences, self.clock)
+        self._access = _access(settings)
+        self._prices = _prices(settings)
+        self._models = tuple(dict.fromkeys((settings.openai_model, *settings.chat_models)))
         self.keys = _keys(settings, self.clock, self._calls, self.metrics)
         self.overview = Overview(
             self.store,
@@ -111,6 +123,8 @@ class Instance:
             limits=self.limits,
             clock=self.clock,
             metrics=self.metrics,
+            people=self._people(),
+            refuse=partial(refusal, rules=self._access),
         )
         self.asgi: ASGIApp = InteractionsEndpoint(self.edge, self._make_api(), settings.instance_id)
 
@@ -146,7 +160,6 @@ class Instance:
             instance_count=settings.instance_count,
             routing=settings.routing,
             max_waiting=settings.max_queued_jobs,
-            user_quota=settings.user_daily_quota,
             day_starts_at=settings.day_starts_at_utc * 3600,
         )
         return Intake(
@@ -156,6 +169,7 @@ class Instance:
             cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
             day_exhausted=self._day_exhausted,
             notify=self.worker.notify,
+            quota=partial(quota, rules=self._access),
         )
 
     def _make_worker(self) -> Worker:
@@ -180,6 +194,7 @@ class Instance:
             overview=self.overview,
             clock=self.clock,
             metrics=self.metrics,
+            resolve=job_command,
         )
         rescue = Rescue(
             store=self.store,
@@ -203,7 +218,12 @@ class Instance:
             ready=self._ready,
             user_limit=settings.user_max_running,
             steal=settings.stealing and settings.routing == "user",
-            chores={"rescue": rescue.keep_looking, "house": rescue.keep_house},
+            chores={
+                "rescue": rescue.keep_looking,
+                "house": rescue.keep_house,
+                "choices": self._choices.keep_fresh,
+                "users": self._user_housekeeping().keep_house,
+            },
         )
 
     def _services(self) -> Services:
@@ -230,8 +250,46 @@ class Instance:
             user_ref=partial(_user_ref, _hash_key(settings)),
             conversations=self._conversations,
             files=AttachmentFetcher(self._discord_http, settings.discord_api_url),
-            memory=Memory(settings.memory_ttl_s, settings.memory_tokens),
+            memory=self._memory(),
+            models=self._models,
+            chosen=self._choices.of,
+            usage=self._usage,
+            day=self._day,
+            prices=self._prices,
         )
+
+    def _people(self) -> People:
+        return People(
+            conversations=self._conversations,
+            preferences=self._preferences,
+            usage=self._usage,
+            chosen=self._choices.of,
+            changed=self._choices.changed,
+            memory=self._memory(),
+            models=self._models,
+            day=self._day,
+            day_ends_at=lambda: next_day(self.clock.now(), self._day_starts_at()),
+            quota=partial(quota, rules=self._access),
+            prices_known=self._prices.known,
+        )
+
+    def _user_housekeeping(self) -> UserHousekeeping:
+        return UserHousekeeping(
+            self._conversations,
+            self._usage,
+            self.clock,
+            memory_ttl_s=self.settings.memory_ttl_s,
+            day_of=lambda at: day_of(at, self._day_starts_at()),
+        )
+
+    def _memory(self) -> Memory:
+        return Memory(self.settings.memory_ttl_s, self.settings.memory_tokens)
+
+    def _day(self) -> str:
+        return day_of(self.clock.now(), self._day_starts_at())
+
+    def _day_starts_at(self) -> int:
+        return self.settings.day_starts_at_utc * 3600
 
     def _day_exhausted(self, kind: str) -> bool:
         return self.overview.day_exhausted(kind, self.limits.day[kind])
@@ -264,6 +322,7 @@ class Instance:
             stack.push_async_callback(self.intake.close)
             await self._adopt_clock()
             await self.keys.restore()
+            await self._choices.refresh()
             self._warming = asyncio.create_task(self._warm(), name="warm")
             stack.callback(self._warming.cancel)
             await self.worker.start()
@@ -309,6 +368,30 @@ def _limits(settings: InstanceSettings) -> Limits:
         chat_day=settings.chat_daily_limit,
         image_day=settings.image_daily_limit,
         video_day=settings.video_daily_limit,
+    )
+
+
+def _access(settings: InstanceSettings) -> AccessRules:
+    return AccessRules(
+        allowed_users=settings.allowed_users,
+        allowed_roles=settings.allowed_roles,
+        allowed_channels=settings.allowed_channels,
+        allowed_guilds=settings.allowed_guilds,
+        blocked_users=settings.blocked_users,
+        blocked_roles=settings.blocked_roles,
+        blocked_channels=settings.blocked_channels,
+        blocked_guilds=settings.blocked_guilds,
+        user_quota=settings.user_daily_quota,
+        role_quotas=settings.role_daily_quotas,
+    )
+
+
+def _prices(settings: InstanceSettings) -> Prices:
+    return Prices(
+        chat_input_per_million=settings.price_chat_input_per_million,
+        chat_output_per_million=settings.price_chat_output_per_million,
+        image=settings.price_image,
+        video=settings.price_video,
     )
 
 
