@@ -40,6 +40,7 @@ _OUTCOMES = {
     Outcome.REFUSED: Text(ko="거절됨", en="refused"),
     Outcome.FAILED: Text(ko="실패", en="failed"),
     Outcome.EXPIRED: Text(ko="시간 초과", en="too late"),
+    Outcome.STOPPED: Text(ko="멈춤", en="stopped"),
     Outcome.UNDELIVERABLE: Text(ko="전달 못 함", en="undeliverable"),
 }
 

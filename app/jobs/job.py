@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     EXPIRED = "expired"
+    STOPPED = "stopped"
     UNDELIVERABLE = "undeliverable"
 
 

@@ -82,6 +82,10 @@ class LeaseBook:
         until = self._clock.now() + self.lease_s
         return not await self._store.renew(self.owner, {job.id: job.fence}, until=until)
 
+    async def stops(self) -> Collection[str]:
+        """Return the ids of jobs under lease here whose users want no more of them."""
+        return await self._store.stops(self.owner)
+
     def work(self, job: Job, task: asyncio.Task[None]) -> None:
         """Note which task works on a job; when it ends, however, the job leaves the book."""
         self._tasks[job.id] = task

@@ -30,6 +30,9 @@ STEAL_AFTER_S = 1.0
 STEAL_KNOWN_S = 0.25
 """The same if the home is known to be full, or its key for this kind to be resting."""
 
+STOP_POLL_S = 0.25
+"""How often it is asked which running jobs are to stop; a press that came to this instance is heard at once."""
+
 BEAT_S = 1.0
 HEALTHY_WITHIN_S = 3.5
 RETRY_S = 0.5
@@ -76,6 +79,7 @@ class Worker:
             "renew": leases.keep_renewing,
             "beat": self._beat_loop,
             "look": self._look_loop,
+            "stop": self._stop_loop,
             **(chores or {}),
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +109,10 @@ class Worker:
         """A job was recorded here: look at the queue now."""
         if self.free:  # else the next job that ends wakes the loop
             self._wake.set()
+
+    def stop_job(self, job_id: str) -> None:
+        """The user wants no more of this job: end what it is doing, if it runs here."""
+        self._runner.stop(job_id)
 
     async def start(self) -> None:
         """Give the first sign of life and begin."""
@@ -150,6 +158,13 @@ class Worker:
         while True:
             await self._clock.sleep(BEAT_S)
             await self._overview.refresh()
+
+    async def _stop_loop(self) -> None:
+        while True:
+            await self._clock.sleep(STOP_POLL_S)
+            if self._jobs:
+                for job_id in await self._leases.stops():
+                    self._runner.stop(job_id)
 
     async def _beat(self) -> None:
         await self._overview.beat()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,8 +19,8 @@ import structlog
 from app.balancing.keyset import concerns_key
 from app.balancing.overview import Overview
 from app.clock import Clock
-from app.commands.base import Answer, JobCommand, JobContext, Services
-from app.commands.buttons import retry_row
+from app.commands.base import Answer, JobCommand, JobContext, Services, spoken
+from app.commands.buttons import answer_rows, retry_row, stop_row
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
 from app.errors import (
@@ -36,10 +37,12 @@ from app.jobs.store import JobStore
 from app.metrics import Metrics
 from app.redaction import excerpt
 from app.texts import Text
+from app.userdata.usage import NO_USAGE, Usage
 from app.worker.delivery import Delivery
 from app.worker.kept import Ended, pack, unpack
 from app.worker.leases import LeaseBook
 from app.worker.progress import ProgressReporter
+from app.worker.running import STOPPED, CommandStopped, RunningCommand
 
 TIME_TO_DELIVER_S = 20.0
 """A command has to be ready this long before the last moment anything may be sent."""
@@ -74,7 +77,10 @@ log = structlog.get_logger("worker")
 
 
 class Runner:
-    """Runs leased jobs of this instance. `end` and `run` never raise, but for being cancelled."""
+    """Runs leased jobs of this instance. `end` and `run` never raise, but for being cancelled.
+
+    `resolve` returns the command a job was asked for with, where several share a kind.
+    """
 
     def __init__(
         self,
@@ -88,6 +94,7 @@ class Runner:
         overview: Overview,
         clock: Clock,
         metrics: Metrics,
+        resolve: Callable[[Interaction, str], JobCommand] | None = None,
     ) -> None:
         self._instance = instance
         self._store = store
@@ -98,13 +105,20 @@ class Runner:
         self._overview = overview
         self._clock = clock
         self._metrics = metrics
+        self._resolve = resolve or (lambda _interaction, kind: commands[kind])
+        self._running: dict[str, RunningCommand] = {}
+
+    def stop(self, job_id: str) -> None:
+        """The user wants no more of this job: end its command at once, if it runs here."""
+        if running := self._running.get(job_id):
+            running.stop()
 
     async def run(self, job: Job) -> None:
         """Bring a leased job to its end, or hand it back."""
         self._metrics.job_started(job.kind, job.because.value, self._clock.now() - job.received_at)
         log.info("job leased", **_facts(job), attempt=job.attempts, because=job.because.value)
         try:
-            interaction = parse(read_json(job.payload))
+            interaction = self._read(job)
             ended = await self._result(job, interaction)
             if ended is None:
                 avoid_until = self._clock.now() + AVOID_S
@@ -127,13 +141,19 @@ class Runner:
     async def end(self, job: Job, error: QuartetError | None) -> None:
         """End a job that can't run: with what an earlier run kept, the error's sentence, or because its time is up."""
         try:
-            interaction = parse(read_json(job.payload))
+            interaction = self._read(job)
             await self._conclude(job, interaction, self._unserved(job, interaction, error))
         except (LeaseLost, StoreUnavailable) as failure:
             log.warning("could not end the job", **_facts(job), error=str(failure))
         except Exception:
             log.exception("job broke", **_facts(job))
             await self._set_aside(job)
+
+    def _read(self, job: Job) -> Interaction:
+        """Return the job's interaction, in the language its user has chosen."""
+        interaction = parse(read_json(job.payload))
+        chosen = self._services.chosen(interaction.user_id, interaction.guild_id)
+        return replace(interaction, locale=spoken(interaction, chosen))
 
     def _unserved(self, job: Job, interaction: Interaction, error: QuartetError | None) -> Ended:
         if job.result is not None:
@@ -147,12 +167,17 @@ class Runner:
         """Return how the job ends, or None if it goes back to the queue for another key."""
         if job.result is not None:
             return unpack(job.result)
+        if job.stop:
+            return self._stopped(job, interaction, RunningCommand())
         if job.attempts > MAX_ATTEMPTS:
             return self._apology(job, interaction, _CRASHED, Outcome.FAILED, "Crashed")
-        progress = ProgressReporter(partial(self._show, job, interaction), interaction.locale, self._clock)
+        running = self._running[job.id] = RunningCommand()
+        progress = self._reporter(job, interaction)
         progress.start()
         try:
-            answer = await self._run_command(job, interaction, progress)
+            answer = await self._run_command(job, interaction, progress, running)
+        except CommandStopped:
+            return self._stopped(job, interaction, running)
         except ProviderRefused as error:
             return self._apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
         except ProviderError as error:
@@ -168,33 +193,67 @@ class Runner:
             log.exception("command broke", **_facts(job))
             return self._apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
         finally:
+            if self._running.get(job.id) is running:  # else another lease on it began here meanwhile
+                del self._running[job.id]
             await progress.close()
-        return Ended(
-            answer.message, Outcome.ANSWERED, answer.provider, answer.error, parts=answer.parts, whole=answer.whole,
-            turn=answer.turn, usage=answer.usage,
-        )  # fmt: skip
+        return self._answered(answer)
 
-    async def _run_command(self, job: Job, interaction: Interaction, progress: ProgressReporter) -> Answer:
+    def _answered(self, answer: Answer) -> Ended:
+        return Ended(
+            answer.message,
+            Outcome.ANSWERED,
+            answer.provider,
+            answer.error,
+            repeat=Repeat.ALWAYS,
+            parts=answer.parts,
+            whole=answer.whole,
+            turn=answer.turn,
+            usage=self._services.prices.priced(answer.usage),
+        )
+
+    def _stopped(self, job: Job, interaction: Interaction, running: RunningCommand) -> Ended:
+        """Say that it was stopped, and what that cost; it can be asked for again."""
+        locale = interaction.locale
+        message = Message(running.sentence(job).to(locale), components=answer_rows(job.id, interaction.user_id, locale))
+        return Ended(message, Outcome.STOPPED, error=STOPPED, repeat=Repeat.ALWAYS)
+
+    def _reporter(self, job: Job, interaction: Interaction) -> ProgressReporter:
+        return ProgressReporter(
+            partial(self._show, job, interaction),
+            interaction.locale,
+            self._clock,
+            pace=partial(self._delivery.pace, job, interaction),
+            components=stop_row(job.id, interaction.locale),
+        )
+
+    async def _run_command(
+        self, job: Job, interaction: Interaction, progress: ProgressReporter, running: RunningCommand
+    ) -> Answer:
+        def begun() -> None:
+            running.begun = True
+            self._leases.begun(job)
+
+        async def checkpoint(facts: Mapping[str, Any], pin: bool) -> None:
+            await self._checkpoint(job, facts, pin)
+            running.ordered = running.ordered or pin
+
         context = JobContext(
             job=job,
             interaction=interaction,
             instance=self._instance,
             services=self._services,
             progress=progress,
-            checkpoint=partial(self._checkpoint, job),
+            checkpoint=checkpoint,
             clock=self._clock,
             deadline=job.expires_at - TIME_TO_DELIVER_S,
-            begun=partial(self._leases.begun, job),
+            begun=begun,
+            stopping=lambda: running.stopping,
+            preferences=self._services.chosen(interaction.user_id, interaction.guild_id),
         )
         seconds = context.seconds_left()
         if seconds <= 0:
             raise ProviderTimeout("no time is left to run this job")
-        # A provider's own deadline is tighter; this one holds whatever a provider does.
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._commands[job.kind].run(context)
-        except TimeoutError as error:
-            raise ProviderTimeout("the command was not done before the token's end") from error
+        return await running.run(self._resolve(interaction, job.kind).run(context), seconds)
 
     async def _checkpoint(self, job: Job, facts: Mapping[str, Any], pin: bool) -> None:
         await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
@@ -217,13 +276,17 @@ class Runner:
                 raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
         else:
             await self._persist(job, lambda: self._store.keep(job, packed))
+        if ended.turn is not None:
+            turn = ended.turn
+            # Before anybody sees the answer, so that the very next question can lean on it.
+            await self._persist(job, lambda: self._services.conversations.add(turn))
         started = self._clock.monotonic()
         outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
         self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)
         finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
-        await self._persist(job, partial(self._finish, job, finish))
+        await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(
             "job finished",
@@ -234,9 +297,18 @@ class Runner:
             seconds=round(now - job.received_at, 3),
         )
 
-    async def _finish(self, job: Job, finish: Finish) -> None:
-        # Asked for in one turn, the two are one transaction.
-        await asyncio.gather(self._store.finish(job, finish), self._overview.count_done(self._instance, job.kind))
+    async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
+        # Asked for in one turn, these are one transaction.
+        writes: list[Awaitable[object]] = [
+            self._store.finish(job, finish),
+            self._overview.count_done(self._instance, job.kind),
+        ]
+        log_of_use = self._services.usage
+        if log_of_use is not None and (finish.outcome is Outcome.ANSWERED or usage != NO_USAGE):
+            user, guild = interaction.user_id, interaction.guild_id
+            day = self._services.day()
+            writes.append(log_of_use.add(day, user_id=user, guild_id=guild, kind=job.kind, usage=usage))
+        await asyncio.gather(*writes)
 
     async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
         """Write, waiting for the store to come back for as long as the job has time."""

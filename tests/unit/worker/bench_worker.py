@@ -21,7 +21,7 @@ from app.worker.leases import LeaseBook
 from app.worker.rescue import Rescue
 from app.worker.runner import Runner
 from tests.kit.clock import FakeClock
-from tests.unit.worker.memory import MemoryCalls, MemoryCluster, MemoryCounters, MemoryStore
+from tests.unit.worker.memory import MemoryCalls, MemoryCluster, MemoryConversations, MemoryCounters, MemoryStore
 
 LIFE_S = 885.0
 LEASE_S = 20.0
@@ -47,6 +47,10 @@ class Notebook:
     shown: list[Message] = field(default_factory=list)
     raises: list[Exception | None] = field(default_factory=list)
     during: Callable[[Message, bool], Awaitable[None]] | None = None
+    wait: float = 1.0
+
+    def pace(self, token: str) -> float:
+        return self.wait
 
     async def edit_original(self, token: str, message: Message, *, final: bool = True, **_when: float) -> bool:
         if self.during is not None:
@@ -56,6 +60,15 @@ class Notebook:
             raise error
         (self.finals if final else self.shown).append(message)
         return True
+
+
+def idle_services(keys: KeySet, conversations: MemoryConversations) -> Services:
+    """Return services whose providers nobody may call."""
+    nobody = cast(Any, None)
+    return Services(
+        chat=nobody, images=(), video=nobody, keys=keys, system_prompt="", chat_timeout_s=180, image_timeout_s=120,
+        video_poll_s=5, user_ref=str, conversations=conversations,
+    )  # fmt: skip
 
 
 async def unused(context: JobContext) -> Answer:
@@ -89,11 +102,13 @@ class Bench:
         for kind, providers in (("chat", (OPENAI,)), ("image", (STABILITY, MINIMAX)), ("video", (MINIMAX,))):
             self.command(kind, unused, providers)
         self.metrics = Metrics(owner)
+        self.conversations = MemoryConversations()
+        self.services = services or idle_services(self.keys, self.conversations)
         self.leases = LeaseBook(self.store, self.clock, owner=owner, lease_s=LEASE_S)
         self.delivery = Delivery(cast(FollowUpClient, self.discord))
         self.runner = Runner(
             instance=owner, store=self.store, leases=self.leases, commands=self.commands,
-            services=cast(Services, services), delivery=self.delivery, overview=self.overview, clock=self.clock,
+            services=self.services, delivery=self.delivery, overview=self.overview, clock=self.clock,
             metrics=self.metrics,
         )  # fmt: skip
         self.exhausted: set[str] = set()
