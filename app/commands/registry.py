@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from app.commands import assignment, chat, image, load_balancer, performance, ping, video
+from app.commands import (
+    assignment,
+    chat,
+    image,
+    load_balancer,
+    memory_command,
+    message_commands,
+    new_chat,
+    performance,
+    ping,
+    settings_command,
+    usage_command,
+    video,
+)
 from app.commands.base import Command, Definition, JobCommand
 from app.discord.models import Interaction
 
@@ -15,10 +28,17 @@ COMMANDS: Final[Mapping[str, Command]] = {
         chat.COMMAND,
         image.COMMAND,
         video.COMMAND,
+        new_chat.COMMAND,
+        memory_command.COMMAND,
+        settings_command.COMMAND,
+        usage_command.COMMAND,
         ping.COMMAND,
         load_balancer.COMMAND,
         performance.COMMAND,
         assignment.COMMAND,
+        message_commands.SUMMARISE,
+        message_commands.TRANSLATE,
+        message_commands.EXPLAIN,
     )
 }
 

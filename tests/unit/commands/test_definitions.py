@@ -1,4 +1,4 @@
-"""The seven commands as Discord gets them keep every rule Discord states, and need nothing to be listed.
+"""The commands as Discord gets them keep every rule Discord states, and need nothing to be listed.
 
 Rules: https://discord.com/developers/docs/interactions/application-commands#application-command-object.
 """
@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from app.commands.base import InstantCommand, JobCommand
-from app.commands.registry import COMMANDS, JOB_COMMANDS, definitions
+from app.commands.registry import COMMANDS, JOB_COMMANDS, definitions, job_command
 from app.discord import wire
+from app.discord.models import parse
+from tests.unit.edge.kit import use
 
 Definition = Mapping[str, Any]
 LOCALES = {
@@ -26,8 +28,12 @@ LOCALES = {
 }  # fmt: skip
 KNOWN_FIELDS = {
     "type", "name", "name_localizations", "description", "description_localizations", "options", "contexts",
-    "integration_types", "required", "min_length", "max_length", "choices", "value",
+    "integration_types", "required", "min_length", "max_length", "choices", "value", "autocomplete",
 }  # fmt: skip
+SLASH = [
+    "채팅", "이미지", "비디오", "새대화", "기억", "설정", "사용량", "핑", "로드밸런서", "성능", "할당",
+]  # fmt: skip
+IN_MENUS = ["요약", "번역", "설명"]
 
 
 def name_faults(name: object) -> Iterator[str]:
@@ -39,6 +45,12 @@ def name_faults(name: object) -> Iterator[str]:
         yield f"name {name!r}: characters"
     if name != name.lower() or name != unicodedata.normalize("NFC", name):
         yield f"name {name!r}: form"
+
+
+def menu_name_faults(name: object) -> Iterator[str]:
+    """A command in a menu may have capitals and spaces."""
+    if not isinstance(name, str) or not 1 <= len(name.strip()) == len(name) <= wire.COMMAND_NAME_MAX:
+        yield f"name {name!r}: length"
 
 
 def localized_faults(item: Definition, field: str, check: Callable[[object], Iterator[str]]) -> Iterator[str]:
@@ -73,8 +85,24 @@ def choice_faults(option: Definition) -> Iterator[str]:
                 yield f"choice {text!r}"
 
 
-def option_faults(options: list[Definition]) -> Iterator[str]:
-    """Names of their own, required ones first, lengths within Discord's."""
+def kind_faults(option: Definition) -> Iterator[str]:
+    """What only some kinds of options may have."""
+    kind = option["type"]
+    if option.get("autocomplete") and (kind not in (3, 4, 10) or option.get("choices")):
+        yield "option: nothing to complete, or choices beside it"
+    if option.get("choices") and kind not in (3, 4, 10):
+        yield "option: choices of what is neither text nor number"
+    if "options" in option and kind not in (1, 2):
+        yield "option: options beneath what is no subcommand"
+    if "required" in option and kind in (1, 2):
+        yield "option: a required subcommand"
+
+
+def option_faults(options: list[Definition], depth: int = 0) -> Iterator[str]:
+    """Names of their own, required ones first, lengths within Discord's; subcommands stand alone, and on top."""
+    groups = {option["type"] in (1, 2) for option in options}
+    if len(groups) > 1 or (depth and True in groups):
+        yield "options: subcommands beside or beneath others"
     if len(options) > wire.OPTIONS_MAX:
         yield "options: too many"
     if len({option["name"] for option in options}) != len(options):
@@ -86,6 +114,8 @@ def option_faults(options: list[Definition]) -> Iterator[str]:
         yield from localized_faults(option, "name", name_faults)
         yield from localized_faults(option, "description", description_faults)
         yield from choice_faults(option)
+        yield from kind_faults(option)
+        yield from option_faults(option.get("options", []), depth + 1)
         if option["type"] not in list(wire.OptionType):
             yield "option: type"
         shortest, longest = option.get("min_length", 0), option.get("max_length", wire.STRING_OPTION_MAX)
@@ -113,7 +143,11 @@ def unknown_fields(item: Definition) -> set[str]:
 
 
 def faults(command: Definition) -> list[str]:
-    """Return everything Discord would refuse about a slash command."""
+    """Return everything Discord would refuse about a command."""
+    if command["type"] == wire.CommandType.MESSAGE:
+        beyond = {"description", "description_localizations", "options"} & command.keys()
+        found = [*localized_faults(command, "name", menu_name_faults), *(f"{field} in a menu" for field in beyond)]
+        return found + sorted(unknown_fields(command))
     found = [*localized_faults(command, "name", name_faults)]
     found += localized_faults(command, "description", description_faults)
     found += option_faults(command.get("options", []))
@@ -124,14 +158,25 @@ def faults(command: Definition) -> list[str]:
     return found + sorted(unknown_fields(command))
 
 
-def test_there_are_seven_by_their_korean_names() -> None:
-    """The default name, which payloads carry, is Korean; the dispatcher finds each by it."""
-    names = ["채팅", "이미지", "비디오", "핑", "로드밸런서", "성능", "할당"]
-    assert [definition["name"] for definition in definitions()] == list(COMMANDS) == names
-    assert list(JOB_COMMANDS) == ["chat", "image", "video"]
+def test_each_goes_by_its_korean_name() -> None:
+    """The default name, which payloads carry, is Korean; the dispatcher finds each by it, as do the jobs' kinds."""
+    assert [definition["name"] for definition in definitions()] == list(COMMANDS) == [*SLASH, *IN_MENUS]
+    assert {kind: command.name for kind, command in JOB_COMMANDS.items()} == {
+        "chat": "채팅", "image": "이미지", "video": "비디오",
+    }  # fmt: skip
     for name, command in COMMANDS.items():
         assert command.name == name
-        assert isinstance(command, JobCommand if name in ("채팅", "이미지", "비디오") else InstantCommand)
+        assert isinstance(command, JobCommand if name in ("채팅", "이미지", "비디오", *IN_MENUS) else InstantCommand)
+        assert command.definition["type"] == (3 if name in IN_MENUS else 1)
+
+
+def test_a_job_is_run_by_the_command_it_was_asked_for_with() -> None:
+    """Several share a kind; a name that is gone, or of another kind, falls back to the kind's own command."""
+    for asked, kind, served in (
+        ("번역", "chat", "번역"), ("채팅", "chat", "채팅"), ("이미지", "chat", "채팅"), ("옛이름", "video", "비디오"),
+        ("핑", "chat", "채팅"),
+    ):  # fmt: skip
+        assert job_command(parse(use(asked)), kind).name == served
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -149,14 +194,29 @@ def test_each_works_everywhere(name: str) -> None:
 
 
 def test_no_two_share_a_name_in_any_language() -> None:
-    """A user sees seven different names."""
+    """A user sees different names; Discord compares them within each kind of command."""
     for locale in ("ko", "en-US", "en-GB"):
-        assert len({definition["name_localizations"][locale] for definition in definitions()}) == 7
+        names = {(definition["type"], definition["name_localizations"][locale]) for definition in definitions()}
+        assert len(names) == len(COMMANDS)
 
 
-def _spoiled(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """Return the image command with one thing changed."""
-    definition: dict[str, Any] = copy.deepcopy(dict(COMMANDS["이미지"].definition))
+def test_english_is_english() -> None:
+    """No Korean is left where Discord shows English."""
+
+    def check(item: Definition) -> None:
+        for field in ("name_localizations", "description_localizations"):
+            for locale, text in (item.get(field) or {}).items():
+                assert locale == "ko" or not any("가" <= character <= "힣" for character in text), text
+        for part in (part for name in ("options", "choices") for part in item.get(name, [])):
+            check(part)
+
+    for definition in definitions():
+        check(definition)
+
+
+def _spoiled(change: Callable[[dict[str, Any]], object], name: str = "이미지") -> dict[str, Any]:
+    """Return a command with one thing changed."""
+    definition: dict[str, Any] = copy.deepcopy(dict(COMMANDS[name].definition))
     change(definition)
     return definition
 
@@ -180,6 +240,25 @@ def test_the_check_would_notice(change: Callable[[dict[str, Any]], object]) -> N
     assert faults(_spoiled(change))
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("설정", lambda d: d["options"][0].update(required=False)),
+        ("설정", lambda d: d["options"].append({**d["options"][1]["options"][1], "name": "x"})),
+        ("설정", lambda d: d["options"][1]["options"].append({**d["options"][0], "name": "x"})),
+        ("설정", lambda d: d["options"][1]["options"][0].update(choices=d["options"][1]["options"][2]["choices"])),
+        ("설정", lambda d: d["options"][1]["options"][5].update(autocomplete=True)),
+        ("설정", lambda d: d["options"][1]["options"][1].update(description="")),
+        ("설정", lambda d: d["options"][1]["options"][1].update(options=[])),
+        ("요약", lambda d: d.update(description="x")), ("요약", lambda d: d.update(name=" x")),
+        ("요약", lambda d: d.update(options=[])), ("요약", lambda d: d["name_localizations"].pop("en-GB")),
+    ],
+)  # fmt: skip
+def test_the_check_would_notice_in_subcommands_and_menus(name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Each of these, which Discord refuses, is a fault here too."""
+    assert faults(_spoiled(change, name))
+
+
 _LIST = """
 import sys
 from app.commands.registry import definitions
@@ -195,4 +274,4 @@ def test_listing_them_needs_no_environment_and_nothing_heavy() -> None:
     listed = subprocess.run(
         [sys.executable, "-c", _LIST], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
     )
-    assert listed.stdout.split("\n")[:3] == ["7", "[]", "[]"], listed.stderr
+    assert listed.stdout.split("\n")[:3] == [str(len(COMMANDS)), "[]", "[]"], listed.stderr
