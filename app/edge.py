@@ -56,7 +56,7 @@ class Edge:
         limits: Limits,
         clock: Clock,
         metrics: Metrics,
-        remover: Remover | None = None,
+        remover: Remover,
         people: People | None = None,
         refuse: Callable[[Interaction], Text | None] = lambda interaction: None,
         on_stop: Callable[[str], None] = lambda job_id: None,

@@ -51,6 +51,7 @@ from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
 from app.worker.leases import LeaseBook
 from app.worker.loop import Worker
+from app.worker.removal import Removal
 from app.worker.rescue import Rescue
 from app.worker.runner import Runner
 
@@ -110,6 +111,8 @@ class Instance:
         connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
         self._discord_http = httpx2.AsyncClient(limits=connections)
         self._provider_http = httpx2.AsyncClient(limits=connections)
+        self._follow_up = self._make_follow_up()
+        self._removal = Removal(self._follow_up, None, self.store, self.clock)
         self._chat = self._make_chat()
         self.worker = self._make_worker()
         self.intake = self._make_intake()
@@ -123,6 +126,7 @@ class Instance:
             limits=self.limits,
             clock=self.clock,
             metrics=self.metrics,
+            remover=self._removal,
             people=self._people(),
             refuse=partial(refusal, rules=self._access),
         )
@@ -172,9 +176,9 @@ class Instance:
             quota=partial(quota, rules=self._access),
         )
 
-    def _make_worker(self) -> Worker:
+    def _make_follow_up(self) -> FollowUpClient:
         settings = self.settings
-        follow_up = FollowUpClient(
+        return FollowUpClient(
             self._discord_http,
             settings.discord_api_url,
             settings.discord_application_id,
@@ -182,8 +186,11 @@ class Instance:
             on_call=self.metrics.webhook_called,
             invalid_limit=max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count),
         )
+
+    def _make_worker(self) -> Worker:
+        settings = self.settings
         leases = LeaseBook(self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s)
-        delivery = Delivery(follow_up, leases.sure)
+        delivery = Delivery(self._follow_up, leases.sure)
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,
@@ -320,6 +327,7 @@ class Instance:
             await self._engine.open()
             stack.push_async_callback(self._cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
+            stack.push_async_callback(self._removal.close)
             await self._adopt_clock()
             await self.keys.restore()
             await self._choices.refresh()

@@ -64,7 +64,7 @@ class Presses:
         *,
         commands: Mapping[str, Command],
         store: JobStore,
-        remover: Remover | None,
+        remover: Remover,
         accept: Callable[[Interaction, JobCommand, bytes, str], Awaitable[Reply]],
         context: Callable[[Interaction, float], InstantContext],
         chosen: Callable[[Interaction], Preferences],
@@ -139,7 +139,7 @@ class Presses:
 
     async def _delete(self, press: Interaction, argument: str, started: float) -> Reply:
         asker, _, job_id = argument.partition(":")
-        if self._remover is None or not is_snowflake(asker) or not is_snowflake(job_id):
+        if not is_snowflake(asker) or not is_snowflake(job_id):
             return private(UNKNOWN_COMPONENT, press.locale, "unknown")
         if {asker, press.asker_id or asker} != {press.user_id} and not press.moderates:
             return private(_NOT_YOURS, press.locale, "refused")

@@ -58,6 +58,7 @@ def test_a_command_is_read_whole() -> None:
         channel_id="1100000000000000002",
         attachment_size_limit=26_214_400,
         resolved={},
+        payload=GOOD,
     )
 
 

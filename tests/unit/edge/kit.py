@@ -14,9 +14,10 @@ from app.balancing.cooldowns import Cooldowns
 from app.balancing.overview import Overview
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.clock import Clock
-from app.commands.base import Limits
+from app.commands.base import Command, Limits, Memory, People
 from app.commands.registry import COMMANDS
 from app.discord.answers import Reply
+from app.discord.models import Interaction
 from app.discord.signature import SignatureVerifier
 from app.edge import Edge
 from app.errors import StoreUnavailable
@@ -24,6 +25,8 @@ from app.intake import Intake, IntakeRules
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 from app.metrics import Metrics
+from app.texts import Text
+from app.userdata.preferences import NO_PREFERENCES, Preferences
 from tests.kit.clock import FakeClock
 
 KEY = SigningKey(bytes(range(32)))
@@ -56,6 +59,9 @@ class MemoryStore:
             return PutResult.CLOSED
         if limits.max_waiting and len(self.jobs) >= limits.max_waiting:
             return PutResult.FULL
+        mine = sum(other.user_id == job.user_id for other in self.jobs.values())
+        if limits.user_quota and mine >= limits.user_quota:
+            return PutResult.QUOTA
         self.jobs[job.id] = job
         return PutResult.ACCEPTED
 
@@ -147,6 +153,16 @@ class MemoryStore:
         raise NotImplementedError("the edge keeps no house")
 
 
+class Remembering:
+    """A remover that only notes what it is to delete: the press's id, the job's, the asker's."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+
+    def begin(self, press: Interaction, job_id: str, asker_id: str) -> None:
+        self.asked.append((press.id, job_id, asker_id))
+
+
 class MemoryState:
     """Cluster and counters in memory."""
 
@@ -194,7 +210,7 @@ def snapshot(instance: int, now: float, **fields: Any) -> InstanceSnapshot:
 
 class Bench:
     """One instance's edge over memory. `notified` counts how often the worker was woken; `exhausted` kinds are used up
-    for today."""
+    for today; `chosen` are preferences by user; `stopped` are the jobs the worker was told to stop."""
 
     def __init__(
         self,
@@ -203,13 +219,20 @@ class Bench:
         limits: Limits = LIMITS,
         max_waiting: int = 1000,
         cooldowns: Mapping[str, float] | None = None,
+        commands: Mapping[str, Command] = COMMANDS,
+        refuse: Callable[[Interaction], Text | None] = lambda interaction: None,
+        quota: Callable[[Interaction], int] = lambda interaction: 0,
     ) -> None:
+        self.quota = quota
         self.clock = clock or FakeClock()
         self.limits = limits
         self.store = MemoryStore()
         self.state = MemoryState()
         self.notified = 0
         self.exhausted: set[str] = set()
+        self.chosen: dict[str, Preferences] = {}
+        self.remover = Remembering()
+        self.stopped: list[str] = []
         count = limits.instance_count
         self.overview = Overview(
             self.store,
@@ -226,18 +249,39 @@ class Bench:
             cooldowns=Cooldowns(self.clock, cooldowns or {}),
             day_exhausted=self.exhausted.__contains__,
             notify=self._notify,
+            quota=quota,
         )
         self.metrics = Metrics(1)
         self.edge = Edge(
             instance=1,
             verifier=SignatureVerifier(KEY.verify_key.encode().hex(), self.clock),
-            commands=COMMANDS,
+            commands=commands,
             intake=self.intake,
             store=self.store,
             overview=self.overview,
             limits=limits,
             clock=self.clock,
             metrics=self.metrics,
+            remover=self.remover,
+            people=self._people(),
+            refuse=refuse,
+            on_stop=self.stopped.append,
+        )
+
+    def _people(self) -> People:
+        nothing: Any = None
+        return People(
+            conversations=nothing,
+            preferences=nothing,
+            usage=nothing,
+            chosen=lambda user_id, guild_id: self.chosen.get(user_id, NO_PREFERENCES),
+            changed=lambda scope, id, preferences: None,
+            memory=Memory(),
+            models=("small", "large"),
+            day=lambda: "2026-01-01",
+            day_ends_at=self.clock.now,
+            quota=self.quota,
+            prices_known=False,
         )
 
     def _notify(self) -> None:
