@@ -29,7 +29,8 @@ QuartetError
     ├── VideoUnknown             nobody knows whether a costly task was made: never made again on its own
     └── NoKeyAvailable           no key of this instance may be used now
 
-Each class says whether trying again may help (`retryable`) and the sentence a Discord user sees (`sentence`).
+Each class says whether trying again may help (`retryable`) and what a Discord user is told (`sentence`): what happened,
+whether it cost anything, what to do. What is not known to be free is said to have cost something, perhaps.
 The exception's own message is for the operator's log; it never holds a key.
 """
 
@@ -46,8 +47,9 @@ class QuartetError(Exception):
 
     retryable: ClassVar[bool] = False
     sentence: Text = Text(
-        ko="내부 오류가 생겨 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
-        en="Something went wrong on our side and there is no answer. Please try again in a moment.",
+        ko="내부 오류가 생겨 답하지 못했고, 비용이 들었는지는 확실하지 않아요. 잠시 뒤 다시 시도해 주세요.",
+        en="Something went wrong on our side, so there is no answer, and whether it cost anything is not certain. "
+        "Please try again in a moment.",
     )
 
 
@@ -63,7 +65,7 @@ class DayExhausted(QuartetError):
     """Every instance has done the operator's daily limit of this kind of job."""
 
     sentence = Text(
-        ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. 비용은 들지 않았어요. 내일 다시 시도해 주세요.",
+        ko="이 기능은 오늘 쓸 수 있는 만큼 모두 써서, 비용 없이 거절했어요. 내일 다시 시도해 주세요.",
         en="This feature is used up for today, and this cost nothing. Please try again tomorrow.",
     )
 
@@ -72,7 +74,7 @@ class AttachmentError(QuartetError):
     """A file that a user attached can't be used. Found out before any provider is asked, so it costs nothing."""
 
     sentence = Text(
-        ko="첨부한 파일을 쓸 수 없었어요. 비용은 들지 않았어요. 다른 파일로 다시 시도해 주세요.",
+        ko="첨부한 파일을 쓸 수 없었고, 비용은 들지 않았어요. 다른 파일로 다시 시도해 주세요.",
         en="Your attached file could not be used, and this cost nothing. Please try again with another file.",
     )
 
@@ -81,7 +83,7 @@ class AttachmentUnavailable(AttachmentError):
     """The file could not be fetched from Discord: gone, cut off, too large, or at an address not Discord's."""
 
     sentence = Text(
-        ko="첨부한 파일을 Discord에서 가져오지 못했어요. 비용은 들지 않았어요. 파일을 다시 첨부해 주세요.",
+        ko="첨부한 파일을 Discord에서 가져오지 못했고, 비용은 들지 않았어요. 파일을 다시 첨부해 주세요.",
         en="Your attached file could not be fetched from Discord, and this cost nothing. Please attach it again.",
     )
 
@@ -103,7 +105,7 @@ class StoreUnavailable(StoreError):
 
     retryable = True
     sentence = Text(
-        ko="지금은 요청을 안전하게 기록할 수 없어 받지 못했어요. 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+        ko="지금은 요청을 안전하게 기록할 수 없어 받지 않았고, 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
         en="Your request could not be recorded safely, so it was not accepted and cost nothing. Please try again soon.",
     )
 
@@ -139,11 +141,17 @@ class DeliveryUnknown(DiscordError):
 
 
 class ProviderError(QuartetError):
-    """A provider call failed. `retry_after`, where known, is in seconds."""
+    """A provider call failed. `retry_after`, where known, is in seconds.
+
+    `irreplaceable` says that no other provider can do what was asked: only another key of the same one can.
+    """
+
+    irreplaceable: bool = False
 
     sentence = Text(
-        ko="AI 서비스에서 오류가 나 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
-        en="The AI service failed, so there is no answer. Please try again in a moment.",
+        ko="AI 서비스에서 오류가 나 답하지 못했고, 비용이 조금 들었을 수 있어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service failed, so there is no answer, though it may have cost a little. Please try again in a "
+        "moment.",
     )
 
     def __init__(self, message: str, *, provider: str = "", retry_after: float | None = None) -> None:
@@ -157,8 +165,10 @@ class ProviderRateLimited(ProviderError):
 
     retryable = True
     sentence = Text(
-        ko="지금 AI 서비스의 사용 한도에 닿아 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
-        en="The AI service's rate limit is reached, so there is no answer. Please try again in a moment.",
+        ko="지금 AI 서비스의 사용 한도에 닿아 답하지 못했고, 거절된 호출에는 비용이 들지 않아요. 1분쯤 뒤 다시 "
+        "시도해 주세요.",
+        en="The AI service's rate limit is reached, so there is no answer; a call it refuses costs nothing. "
+        "Please try again in a minute.",
     )
 
 
@@ -166,8 +176,10 @@ class ProviderQuotaExhausted(ProviderError):
     """Out of credit, plan or daily quota: trying again soon does not help."""
 
     sentence = Text(
-        ko="이 기능에 쓸 수 있는 사용량이 모두 소진됐어요. 운영자에게 알려 주세요.",
-        en="The quota for this feature is used up. Please tell the people who run this bot.",
+        ko="이 기능에 쓸 수 있는 사용량이 모두 소진돼 답하지 못했고, 거절된 호출에는 비용이 들지 않아요. "
+        "운영자에게 알려 주세요.",
+        en="The quota for this feature is used up, so there is no answer; a call it refuses costs nothing. Please "
+        "tell the people who run this bot.",
     )
 
 
@@ -175,8 +187,10 @@ class ProviderKeyRejected(ProviderError):
     """The provider does not accept this key (401, 403)."""
 
     sentence = Text(
-        ko="AI 서비스 연결 설정에 문제가 있어 답하지 못했어요. 운영자에게 알려 주세요.",
-        en="This bot's connection to the AI service is misconfigured. Please tell the people who run this bot.",
+        ko="AI 서비스 연결 설정에 문제가 있어 답하지 못했고, 거절된 호출에는 비용이 들지 않아요. 운영자에게 알려 "
+        "주세요.",
+        en="This bot's connection to the AI service is misconfigured, so there is no answer; a call it refuses "
+        "costs nothing. Please tell the people who run this bot.",
     )
 
 
@@ -184,8 +198,10 @@ class ProviderRefused(ProviderError):
     """The provider's content policy refuses the request or withholds the result."""
 
     sentence = Text(
-        ko="AI 서비스의 안전 정책에 따라 거절된 요청이에요. 표현을 바꿔 다시 시도해 주세요.",
-        en="The AI service's safety policy refused this request. Please rephrase it and try again.",
+        ko="AI 서비스의 안전 정책에 따라 거절된 요청이고, 비용이 조금 들었을 수 있어요. 표현을 바꿔 다시 시도해 "
+        "주세요.",
+        en="The AI service's safety policy refused this request, which may have cost a little. Please rephrase it "
+        "and try again.",
     )
 
 
@@ -193,8 +209,10 @@ class ProviderBadInput(ProviderError):
     """The provider can't take the request as it is: too long, an unknown model, a bad parameter."""
 
     sentence = Text(
-        ko="AI 서비스가 이 요청을 처리할 수 없다고 했어요. 내용을 줄이거나 바꿔 다시 시도해 주세요.",
-        en="The AI service can't handle this request as it is. Please shorten or change it and try again.",
+        ko="AI 서비스가 이 요청을 처리할 수 없다고 했고, 거절된 호출에는 비용이 들지 않아요. 내용을 줄이거나 바꿔 "
+        "다시 시도해 주세요.",
+        en="The AI service can't handle this request as it is; a call it refuses costs nothing. Please shorten or "
+        "change it and try again.",
     )
 
 
@@ -203,8 +221,8 @@ class ProviderTimeout(ProviderError):
 
     retryable = True
     sentence = Text(
-        ko="AI 서비스가 제시간에 답하지 않았어요. 잠시 뒤 다시 시도해 주세요.",
-        en="The AI service did not answer in time. Please try again in a moment.",
+        ko="AI 서비스가 제시간에 답하지 않았고, 비용이 들었을 수 있어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service did not answer in time, though it may have cost something. Please try again in a moment.",
     )
 
 
@@ -213,13 +231,20 @@ class ProviderUnavailable(ProviderError):
 
     retryable = True
     sentence = Text(
-        ko="AI 서비스에 지금 연결할 수 없어요. 잠시 뒤 다시 시도해 주세요.",
-        en="The AI service can't be reached right now. Please try again in a moment.",
+        ko="AI 서비스가 지금 응답하지 못하는 상태이고, 비용이 조금 들었을 수 있어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service is down or out of reach right now, though it may have cost a little. Please try again "
+        "in a moment.",
     )
 
 
 class ProviderNotReached(ProviderUnavailable):
     """No connection came about, so the request was never sent: it can't have cost anything."""
+
+    sentence = Text(
+        ko="AI 서비스에 연결할 수 없어 답하지 못했고, 이번 시도에는 비용이 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service can't be reached, so there is no answer; nothing was sent, and this try cost nothing. "
+        "Please try again in a moment.",
+    )
 
 
 class ProviderBadAnswer(ProviderError):
@@ -227,8 +252,9 @@ class ProviderBadAnswer(ProviderError):
 
     retryable = True
     sentence = Text(
-        ko="AI 서비스가 알아볼 수 없는 답을 보냈어요. 잠시 뒤 다시 시도해 주세요.",
-        en="The AI service sent an answer that could not be read. Please try again in a moment.",
+        ko="AI 서비스가 알아볼 수 없는 답을 보냈고, 비용이 들었을 수 있어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The AI service sent an answer that could not be read, which may have cost something. Please try again "
+        "in a moment.",
     )
 
 
@@ -236,8 +262,10 @@ class PictureTooLarge(ProviderError):
     """The picture is finished but may not be attached where it was asked for."""
 
     sentence = Text(
-        ko="그림은 완성됐지만 이곳의 첨부 크기 제한보다 커서 보낼 수 없었어요. 다른 비율로 다시 시도해 주세요.",
-        en="The picture is done but larger than the attachment limit here. Please try again with another ratio.",
+        ko="그림은 완성돼 비용이 들었지만 이곳의 첨부 크기 제한보다 커서 보낼 수 없었어요. 다른 비율로 다시 "
+        "시도해 주세요.",
+        en="The picture is done and paid for, but larger than the attachment limit here. Please try again with "
+        "another ratio.",
     )
 
 
@@ -245,8 +273,10 @@ class VideoTaskFailed(ProviderError):
     """The provider accepted a task, worked on it and failed: final for this task."""
 
     sentence = Text(
-        ko="AI 서비스가 작업을 끝내지 못했어요. 다시 시도해 주세요.",
-        en="The AI service took this task but could not finish it. Please try again.",
+        ko="AI 서비스가 영상을 만들다 끝내지 못했고, 비용이 들었을 수 있어요. 설명을 바꾸거나 그대로 다시 시도해 "
+        "주세요.",
+        en="The AI service took this task but could not finish it, which may have cost something. Please try "
+        "again, with other words perhaps.",
     )
 
 
@@ -254,10 +284,11 @@ class VideoUnknown(ProviderError):
     """A create call was cut off, so the task may exist and may be paid for; making it again might pay twice."""
 
     sentence = Text(
-        ko="영상 요청 도중 연결이 끊겨 요청이 접수됐는지 알 수 없어요. 이중 결제를 막으려고 자동으로 다시 요청하지 "
-        "않았어요. 원하면 아래 버튼을 눌러 다시 요청해 주세요.",
-        en="The connection broke while your video was being requested, so whether it was is unknown. To avoid paying "
-        "twice it was not requested again; press the button below if you still want it.",
+        ko="영상 요청 도중 연결이 끊겨 접수됐는지, 비용이 들었는지 알 수 없어요. 이중 결제를 막으려고 자동으로 "
+        "다시 요청하지 않았으니, 원하면 아래 버튼을 눌러 주세요.",
+        en="The connection broke while your video was being requested, so whether it was, and whether it cost "
+        "anything, is unknown. To avoid paying twice it was not requested again; press the button below if you "
+        "still want it.",
     )
 
 
@@ -265,4 +296,9 @@ class NoKeyAvailable(ProviderError):
     """No key of this instance may be used now: cooling, spent or rejected; `retry_after` says when one may."""
 
     retryable = True
-    sentence = ProviderRateLimited.sentence
+    sentence = Text(
+        ko="지금은 이 요청에 쓸 수 있는 AI 서비스 키가 없어 답하지 못했고, 이번 시도에는 비용이 들지 않았어요. 1분쯤 뒤 다시 "
+        "시도해 주세요.",
+        en="The AI service's limit is reached for now, so there is no answer, and this try cost nothing. "
+        "Please try again in a minute.",
+    )
