@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from app.commands.access import BLOCKED, AccessRules, quota, refusal
 from app.discord.answers import DEFERRED
 from app.discord.wire import ACK_WITHIN_S
 from app.errors import QuartetError, StoreUnavailable
@@ -191,6 +193,34 @@ async def test_a_kind_that_is_used_up_is_said_at_once(bench: Bench) -> None:
     assert f"<t:{reset}:R>" in message_of(reply, ephemeral=True) and reply.label == "day_exhausted"
     assert bench.store.jobs == {}
     assert await bench.ask("채팅", ASK) == DEFERRED
+
+
+async def test_a_role_has_its_own_quota() -> None:
+    """A role's jobs a day take the place of everybody's; the one too many is told the number and when it ends."""
+    rules = AccessRules(user_quota=1, role_quotas={"77": 2})
+    bench = Bench(quota=partial(quota, rules=rules))
+    member = {"user": {"id": USER}, "roles": ["77"]}
+    replies = [await bench.ask("채팅", ASK, id=str(number), member=member) for number in (1, 2, 3)]
+    assert replies[:2] == [DEFERRED, DEFERRED] and replies[2].label == "user_quota"
+    assert "2번" in message_of(replies[2], ephemeral=True)
+    others = [await bench.ask("채팅", ASK, id=str(number), member={"user": {"id": "9"}}) for number in (4, 5)]
+    assert others[0] == DEFERRED and "1번" in message_of(others[1], ephemeral=True)
+
+
+async def test_with_access_refused_nothing_happens() -> None:
+    """Who may not use the bot gets one private sentence: no job, no write, no cooldown."""
+    bench = Bench(refuse=partial(refusal, rules=AccessRules(blocked_users=[USER])), cooldowns={"chat": 60})
+    assert message_of(await bench.ask("채팅", ASK), ephemeral=True) == BLOCKED.ko
+    assert message_of(await bench.ask("핑", locale="en-US", id="2"), ephemeral=True) == BLOCKED.en
+    assert bench.store.jobs == {} and bench.notified == 0
+    assert await bench.ask("채팅", ASK, id="3", member={"user": {"id": "9"}}) == DEFERRED
+
+
+async def test_where_a_job_was_asked_is_recorded(bench: Bench) -> None:
+    """With the server and the channel."""
+    await bench.ask("채팅", ASK, guild_id="70", channel_id="71")
+    (job,) = bench.store.jobs.values()
+    assert (job.guild_id, job.channel_id) == ("70", "71")
 
 
 async def test_with_the_old_split_the_feature_decides_the_home() -> None:

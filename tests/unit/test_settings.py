@@ -55,12 +55,14 @@ NUMBERS = {
     "CHAT_TIMEOUT_S": ("0.1", "840", "0", "841"), "IMAGE_TIMEOUT_S": ("0.1", "840", "0", "nan"),
     "VIDEO_POLL_S": ("0.1", "120", "0", "121"), "LEASE_S": ("2", "600", "1.9", "nan"),
     "OPENAI_MAX_OUTPUT_TOKENS": ("16", "1000000", "15", "x"), "PORT": ("1", "65535", "0", "65536"),
+    "PRICE_IMAGE": ("0", "0.04", "-1", "nan"), "PRICE_CHAT_INPUT_PER_MILLION": ("0", "10000", "10001", "x"),
 }  # fmt: skip
 """The least and the greatest value a variable takes, and two it refuses."""
 
 BAD_URLS = ["x", "ftp://x", "//x", "https://", "https://x?a=1", "https://x#a", "https://x:99999", "https://[x", "http://:1",
             "https://user:recognisable@x", "https://recognisable@x"]  # fmt: skip
 URLS = ["DISCORD_API_URL", "OPENAI_BASE_URL", "STABILITY_BASE_URL", "MINIMAX_BASE_URL"]
+IDS = [f"{rule}_{kind}" for rule in ("ALLOWED", "BLOCKED") for kind in ("USERS", "ROLES", "CHANNELS", "GUILDS")]
 KEYS = ["OPENAI_API_KEY", "MINIMAX_API_KEY", "STABILITY_API_KEY"]
 
 
@@ -178,6 +180,31 @@ class TestValues:
         """One line, with the variable's name."""
         (fault,) = faults(**{name: value})
         assert fault.startswith(f"{name}: ")
+
+    @pytest.mark.parametrize("name", IDS)
+    def test_a_list_of_ids(self, name: str) -> None:
+        """Ids with commas between, spaces and trailing commas do no harm; anything else is one fault of that name."""
+        assert getattr(read(), name.lower()) == frozenset()
+        assert getattr(read(**{name: " 123, 456 ,123,"}), name.lower()) == {"123", "456"}
+        for bad in ("@everyone", "123;456", "123 456", "1" * 21, "１２", "-1", '["123"]'):
+            (fault,) = faults(**{name: bad})
+            assert fault.startswith(f"{name}: is not a list of ids")
+
+    def test_quotas_of_roles(self) -> None:
+        """Pairs of a role and its jobs a day; a pair that is none is a fault, whatever the others are."""
+        assert read().role_daily_quotas == {}
+        assert read(ROLE_DAILY_QUOTAS="12=50, 34 = 0,").role_daily_quotas == {"12": 50, "34": 0}
+        for bad in ("12", "12=", "=5", "a=5", "12=x", "12=-1", "12=5=6", "12=5;34=6", "12=99999999"):
+            (fault,) = faults(ROLE_DAILY_QUOTAS=f"1=1,{bad}")
+            assert fault.startswith("ROLE_DAILY_QUOTAS: is not a list of quotas")
+
+    def test_further_models(self) -> None:
+        """In the order given, each once; a name that can't be a choice in Discord is a fault."""
+        assert read().chat_models == ()
+        assert read(CHAT_MODELS="b, a,b,").chat_models == ("b", "a")
+        for bad in ("a b", "x" * 101, "a\tb"):
+            (fault,) = faults(CHAT_MODELS=bad)
+            assert fault.startswith("CHAT_MODELS: is not a list of models")
 
     def test_an_instance_lies_within_the_count(self) -> None:
         """The message names the other variable."""

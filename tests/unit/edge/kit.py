@@ -14,7 +14,7 @@ from app.balancing.cooldowns import Cooldowns
 from app.balancing.overview import Overview
 from app.balancing.state import Heartbeat, InstanceSnapshot
 from app.clock import Clock
-from app.commands.base import Command, Limits, Memory, People
+from app.commands.base import Command, Limits
 from app.commands.registry import COMMANDS
 from app.discord.answers import Reply
 from app.discord.models import Interaction
@@ -26,8 +26,8 @@ from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 from app.metrics import Metrics
 from app.texts import Text
-from app.userdata.preferences import NO_PREFERENCES, Preferences
 from tests.kit.clock import FakeClock
+from tests.unit.edge.people import MemoryPeople
 
 KEY = SigningKey(bytes(range(32)))
 USER = "643945264868098049"
@@ -210,7 +210,7 @@ def snapshot(instance: int, now: float, **fields: Any) -> InstanceSnapshot:
 
 class Bench:
     """One instance's edge over memory. `notified` counts how often the worker was woken; `exhausted` kinds are used up
-    for today; `chosen` are preferences by user; `stopped` are the jobs the worker was told to stop."""
+    for today; `users` is what is known of them; `stopped` are the jobs the worker was told to stop."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class Bench:
         self.state = MemoryState()
         self.notified = 0
         self.exhausted: set[str] = set()
-        self.chosen: dict[str, Preferences] = {}
+        self.users = MemoryPeople()
         self.remover = Remembering()
         self.stopped: list[str] = []
         count = limits.instance_count
@@ -263,25 +263,9 @@ class Bench:
             clock=self.clock,
             metrics=self.metrics,
             remover=self.remover,
-            people=self._people(),
+            people=self.users.people,
             refuse=refuse,
             on_stop=self.stopped.append,
-        )
-
-    def _people(self) -> People:
-        nothing: Any = None
-        return People(
-            conversations=nothing,
-            preferences=nothing,
-            usage=nothing,
-            chosen=lambda user_id, guild_id: self.chosen.get(user_id, NO_PREFERENCES),
-            changed=lambda scope, id, preferences: None,
-            memory=Memory(),
-            models=("small", "large"),
-            day=lambda: "2026-01-01",
-            day_ends_at=self.clock.now,
-            quota=self.quota,
-            prices_known=False,
         )
 
     def _notify(self) -> None:
