@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from app.balancing.budget import Allowance
 from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.commands.base import Services
+from app.commands.prices import Prices
 from app.commands.registry import JOB_COMMANDS
+from app.discord.models import DERIVED_FIELD
 from app.discord.replies import Message
+from app.errors import AttachmentUnavailable
 from app.jobs.job import JobState, Outcome
 from app.providers.base import (
     ChatChunk,
@@ -22,6 +27,7 @@ from app.providers.base import (
     VideoStage,
     VideoStatus,
 )
+from app.userdata.preferences import NO_PREFERENCES
 from tests.kit.clock import FakeClock
 from tests.unit.worker.bench_worker import Bench, payload
 from tests.unit.worker.memory import MemoryCalls, MemoryConversations
@@ -66,7 +72,9 @@ class Chat:
 
 
 class Painter:
-    """An image provider."""
+    """An image provider that draws from words only."""
+
+    redraws = False
 
     def __init__(self, name: str, script: Script) -> None:
         self.name = name
@@ -77,6 +85,51 @@ class Painter:
         self.requests.append(request)
         data: bytes = await play(self.script)
         return GeneratedImage(data, "image/png", self.name)
+
+
+class Master(Painter):
+    """An image provider that also draws from pictures, and makes them larger: `enlarged` are those it was given."""
+
+    redraws = True
+
+    def __init__(self, name: str, script: Script) -> None:
+        super().__init__(name, script)
+        self.upscale_script: Script = [b"large"]
+        self.enlarged: list[tuple[bytes, str]] = []
+
+    async def upscale(self, picture: bytes, prompt: str, *, timeout_s: float) -> GeneratedImage:
+        self.enlarged.append((picture, prompt))
+        data: bytes = await play(self.upscale_script)
+        return GeneratedImage(data, "image/jpeg", self.name)
+
+
+class Shelf:
+    """What users attached, by address; an address that is not there can't be fetched."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+
+    async def fetch(self, url: str, *, max_bytes: int, timeout_s: float) -> bytes:
+        self.fetched.append(url)
+        if url not in self.files or len(self.files[url]) > max_bytes:
+            raise AttachmentUnavailable("not on the shelf, or too large")
+        return self.files[url]
+
+
+def asking(
+    job_id: str,
+    options: dict[str, Any],
+    *,
+    files: dict[str, dict[str, Any]] | None = None,
+    derived: dict[str, Any] | None = None,
+    size_limit: int = 0,
+    **more: Any,
+) -> bytes:
+    """Return a command's payload; `files` describes what is attached, by id, and `derived` what a press made of it."""
+    body = json.loads(payload(job_id, options, size_limit=size_limit))
+    body["data"]["resolved"] = {"attachments": files or {}}
+    return json.dumps(body | more | ({DERIVED_FIELD: derived} if derived else {})).encode()
 
 
 class Studio:
@@ -90,9 +143,11 @@ class Studio:
         self.retrieve_script: Script = [VideoFile("https://files.test/v.mp4", 5)]
         self.download_script: Script = [b"video"]
         self.created, self.polled, self.fetched = 0, [], 0  # type: int, list[str], int
+        self.requests: list[VideoRequest] = []
 
     async def create(self, request: VideoRequest, *, timeout_s: float) -> str:
         self.created += 1
+        self.requests.append(request)
         return str(await play(self.create_script))
 
     async def poll(self, task_id: str, *, timeout_s: float) -> VideoStatus:
@@ -114,10 +169,12 @@ class Studio:
 class Kitchen:
     """Runs one job at a time and shows what its user saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, **services_fields: Any) -> None:
         self.clock = FakeClock()
         self.chat = Chat([whole("an answer")], self.clock)
-        self.stability, self.minimax = Painter(STABILITY, [b"stable"]), Painter(MINIMAX, [b"mini"])
+        self.stability, self.minimax = Master(STABILITY, [b"stable"]), Painter(MINIMAX, [b"mini"])
+        self.shelf = Shelf()
+        self.preferred = NO_PREFERENCES
         self.studio = Studio()
         self.conversations = MemoryConversations()
         names = (OPENAI, STABILITY, MINIMAX)
@@ -126,22 +183,37 @@ class Kitchen:
             chat=self.chat, images=(self.stability, self.minimax), video=self.studio, keys=self.keys,
             system_prompt="be brief", chat_timeout_s=180, image_timeout_s=120, video_poll_s=5,
             user_ref=lambda user_id: f"ref-{user_id}", conversations=self.conversations,
+            files=self.shelf, prices=Prices(image=0.03, video=0.5), chosen=lambda user_id, guild_id: self.preferred,
         )  # fmt: skip
-        self.bench = Bench(clock=self.clock, services=services)
+        self.bench = Bench(clock=self.clock, services=replace(services, **services_fields))
         self.bench.commands.update(JOB_COMMANDS)
 
-    async def serve(self, kind: str, options: dict[str, Any], *, locale: str = "ko", size_limit: int = 0) -> Message:
-        """Run one new job to its end and return the last message."""
-        body = payload("1", options, locale=locale, size_limit=size_limit)
-        job = await self.bench.lease("1", kind, payload=body)
+    async def serve(
+        self,
+        kind: str,
+        options: dict[str, Any],
+        *,
+        locale: str = "ko",
+        size_limit: int = 0,
+        job_id: str = "1",
+        **more: Any,
+    ) -> Message:
+        """Run one new job to its end and return the last message; `more` are further fields of the payload."""
+        body = json.loads(payload(job_id, options, locale=locale, size_limit=size_limit)) | more
+        job = await self.bench.lease(job_id, kind, payload=json.dumps(body).encode())
         return await self.run(job)
+
+    async def ask(self, kind: str, options: dict[str, Any], **how: Any) -> Message:
+        """Like `serve`, with what `asking` takes."""
+        return await self.run(await self.bench.lease("1", kind, payload=asking("1", options, **how)))
 
     async def run(self, job: Any) -> Message:
         """Run a leased job to its end."""
+        before = len(self.bench.discord.finals)
         await self.bench.runner.run(job)
         row = self.bench.store.rows[job.id]
         assert row.state is JobState.DONE, row
-        (message,) = self.bench.discord.finals
+        (message,) = self.bench.discord.finals[before:]
         return message
 
     @property
