@@ -323,7 +323,8 @@ class Runner:
     def _may_go_back(self, job: Job, error: ProviderError) -> bool:
         """Whether the queue may still bring this job to a key that works, in time."""
         seconds_left = job.expires_at - TIME_TO_DELIVER_S - self._clock.now()
-        if self._overview.view.usable_elsewhere(self._commands[job.kind].providers, but=self._instance):
+        able = (error.provider,) if error.irreplaceable else self._commands[job.kind].providers
+        if self._overview.view.usable_elsewhere(able, but=self._instance):
             return seconds_left > 0
         return error.retryable and (error.retry_after or 0.0) <= min(LONGEST_REST_S, seconds_left)
 
