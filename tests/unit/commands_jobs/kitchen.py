@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +54,7 @@ def whole(text: str, finish: ChatFinish = ChatFinish.STOP) -> list[ChatChunk]:
 
 
 class Chat:
-    """A model; each call yields the next script's chunks."""
+    """A model; each call yields the next script's chunks, a list or an async iterator."""
 
     name = OPENAI
 
@@ -66,9 +67,15 @@ class Chat:
     async def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[ChatChunk, None]:
         self.requests.append(request)
         assert timeout_s > 0
-        for chunk in await play(self.script):
-            await self.clock.sleep(self.chunk_s)
-            yield chunk
+        chunks = await play(self.script)
+        if isinstance(chunks, list):
+            for chunk in chunks:
+                await self.clock.sleep(self.chunk_s)
+                yield chunk
+            return
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
 
 
 class Painter:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from app.errors import ProviderBadAnswer, ProviderBadInput, ProviderKeyRejected, ProviderUnavailable
+from app.errors import (
+    ProviderBadAnswer,
+    ProviderBadInput,
+    ProviderKeyRejected,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from app.jobs.job import JobState, Outcome
-from app.providers.base import ChatFinish
+from app.providers.base import ChatChunk, ChatFinish
+from app.userdata.usage import Usage
 from app.worker.progress import CURSOR
+from tests.kit.waiting import wait_turns_until
 from tests.unit.commands_jobs.kitchen import Kitchen, whole
 from tests.unit.worker.bench_worker import payload
 
@@ -96,3 +109,107 @@ async def test_the_user_sees_the_answer_grow(kitchen: Kitchen) -> None:
     assert all(len(later) > len(earlier) for earlier, later in pairwise(shown))
     assert message.content == "x" * 1000
     assert kitchen.bench.store.rows["1"].state is JobState.DONE
+
+
+def broken(text: str, error: Exception) -> Any:
+    """Return a script's step: the text comes, then the stream fails."""
+
+    async def step() -> AsyncIterator[ChatChunk]:
+        async def chunks() -> AsyncIterator[ChatChunk]:
+            for piece in text.split():
+                yield ChatChunk(piece + " ")
+            raise error
+
+        return chunks()
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (ProviderUnavailable("reset"), "연결이 끊겨"),
+        (ProviderBadAnswer("no finish"), "연결이 끊겨"),
+        (ProviderRateLimited("429"), "연결이 끊겨"),
+        (ProviderTimeout("late"), "시간이 다 되어"),
+    ],
+)
+async def test_what_came_before_a_failure_is_kept(kitchen: Kitchen, error: Exception, note: str) -> None:
+    """The user gets it with a line that says what happened, and may have it continued; nobody asks again by itself."""
+    kitchen.chat.script = [broken("half an answer", error)]
+    message = await kitchen.serve("chat", {"질문": "왜?"})
+    text, small = message.content.split("\n\n-# ")
+    assert text == "half an answer"
+    assert note in small and "참조 번호 1" in small
+    assert "continue:1" in str(message.components)
+    assert len(kitchen.chat.requests) == 1
+    assert kitchen.outcome == (Outcome.ANSWERED, type(error).__name__)
+
+
+async def test_what_a_provider_withholds_is_not_kept(kitchen: Kitchen) -> None:
+    """A filter that strikes midway takes back what it let through."""
+    kitchen.chat.script = [broken("half an answer", ProviderRefused("filter"))]
+    message = await kitchen.serve("chat", {"질문": "왜?"})
+    assert ProviderRefused.sentence.ko in message.content and "half" not in message.content
+    assert kitchen.outcome == (Outcome.REFUSED, "ProviderRefused")
+
+
+async def test_an_answer_that_breaks_off_is_counted_by_estimate(kitchen: Kitchen) -> None:
+    """It was paid for although nobody said how much."""
+    added: list[Usage] = []
+
+    class Log:
+        async def add(self, _day: str, *, usage: Usage, **_whose: Any) -> None:
+            added.append(usage)
+
+    kitchen = Kitchen(usage=Log())
+    kitchen.chat.script = [broken("word " * 40, ProviderUnavailable("reset"))]
+    await kitchen.serve("chat", {"질문": "왜?"})
+    (usage,) = added
+    assert 40 <= usage.completion_tokens <= 60 and usage.prompt_tokens > 0
+
+
+async def test_a_stopped_answer_stays_as_far_as_it_came(kitchen: Kitchen) -> None:
+    """The provider's stream is closed at once, and the text so far is the answer."""
+    closed = asyncio.Event()
+    kitchen.chat.script = [endless("half an answer", closed)]
+    job = await kitchen.bench.lease(payload=payload("1", {"질문": "왜?"}))
+    task = asyncio.create_task(kitchen.bench.runner.run(job))
+    await wait_turns_until(lambda: bool(kitchen.bench.discord.shown), "some of the answer is shown")
+    kitchen.bench.runner.stop("1")
+    await task
+    (message,) = kitchen.bench.discord.finals
+    assert message.content == "half an answer\n\n-# ⏹ 여기서 멈췄어요."
+    assert closed.is_set()
+    assert "continue:1" in str(message.components)
+    assert kitchen.outcome == (Outcome.ANSWERED, "Stopped")
+
+
+async def test_a_drain_is_no_stop(kitchen: Kitchen) -> None:
+    """An instance that ends in mid-answer hands the job back, and the next run starts over."""
+    kitchen.chat.script = [endless("half an answer", asyncio.Event()), whole("all of it")]
+    job = await kitchen.bench.lease(payload=payload("1", {"질문": "왜?"}))
+    task = asyncio.create_task(kitchen.bench.runner.run(job))
+    await wait_turns_until(lambda: bool(kitchen.bench.discord.shown), "some of the answer is shown")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert kitchen.bench.store.rows["1"].state is JobState.WAITING
+    message = await kitchen.run(await kitchen.bench.crash(job))
+    assert message.content == "all of it"
+
+
+def endless(text: str, closed: asyncio.Event) -> Any:
+    """Return a script's step: the text comes, and then nothing more; `closed` is set when the stream is closed."""
+
+    async def step() -> AsyncIterator[ChatChunk]:
+        async def chunks() -> AsyncIterator[ChatChunk]:
+            try:
+                yield ChatChunk(text)
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+
+        return chunks()
+
+    return step
