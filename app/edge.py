@@ -30,12 +30,14 @@ from app.texts import Locale, Text, locale_of
 from app.userdata.preferences import NO_PREFERENCES, Preferences
 
 _UNKNOWN_COMMAND = Text(
-    ko="모르는 명령이에요. 봇이 업데이트 중일 수 있으니 Discord를 새로고침한 뒤 다시 시도해 주세요.",
-    en="That command is unknown here. The bot may have just been updated: reload Discord and try again.",
+    ko="모르는 명령이라 아무것도 하지 않았고, 비용은 들지 않았어요. 봇이 업데이트됐을 수 있으니 Discord를 새로고침한 "
+    "뒤 다시 시도해 주세요.",
+    en="That command is unknown here, so nothing was done and it cost nothing. The bot may have just been updated: "
+    "reload Discord and try again.",
 )
 _UNKNOWN_TYPE = Text(
-    ko="아직 지원하지 않는 종류의 요청이에요.",
-    en="This kind of interaction is not supported here yet.",
+    ko="아직 지원하지 않는 종류의 요청이라 아무것도 하지 않았고, 비용은 들지 않았어요. 명령을 직접 입력해 주세요.",
+    en="This kind of interaction is not supported here yet; this cost nothing. Please enter a command instead.",
 )
 
 log = structlog.get_logger("edge")

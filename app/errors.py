@@ -297,8 +297,8 @@ class NoKeyAvailable(ProviderError):
 
     retryable = True
     sentence = Text(
-        ko="지금은 이 요청에 쓸 수 있는 AI 서비스 키가 없어 답하지 못했고, 이번 시도에는 비용이 들지 않았어요. 1분쯤 뒤 다시 "
-        "시도해 주세요.",
+        ko="지금은 이 요청에 쓸 수 있는 AI 서비스 키가 없어 답하지 못했고, 이번 시도에는 비용이 들지 않았어요. "
+        "1분쯤 뒤 다시 시도해 주세요.",
         en="The AI service's limit is reached for now, so there is no answer, and this try cost nothing. "
         "Please try again in a minute.",
     )

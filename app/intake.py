@@ -41,25 +41,25 @@ WITHDRAW_EVERY_S = 1.0
 WITHDRAW_FOR_S = 60.0
 
 _FULL = Text(
-    ko="지금 대기열이 가득 찼어요({limit:,}건). 받지 못했고 비용은 들지 않았어요. 1분쯤 뒤 다시 시도해 주세요.",
+    ko="지금 대기열이 가득 차서({limit:,}건) 받지 못했고, 비용은 들지 않았어요. 1분쯤 뒤 다시 시도해 주세요.",
     en="The queue is full ({limit:,} waiting). This was not accepted and cost nothing; please try again in a minute.",
 )
 
 _COOLDOWN = Text(
-    ko="조금만 천천히요! {seconds}초 뒤에 다시 쓸 수 있어요.",
-    en="Not so fast! You can use this again in {seconds} s.",
+    ko="조금만 천천히요! 이번 것은 받지 않아 비용이 들지 않았고, {seconds}초 뒤에 다시 쓸 수 있어요.",
+    en="Not so fast! This was not accepted and cost nothing; you can use this again in {seconds} s.",
 )
 _DAY_EXHAUSTED = Text(
-    ko="이 기능은 오늘 쓸 수 있는 만큼 모두 썼어요. <t:{reset}:R>에 다시 열려요. 비용은 들지 않았어요.",
-    en="This feature is used up for today and opens again <t:{reset}:R>. This cost nothing.",
+    ko="이 기능은 오늘 쓸 수 있는 만큼 모두 써서 받지 못했고, 비용은 들지 않았어요. <t:{reset}:R>에 다시 열려요.",
+    en="This feature is used up for today; this was not accepted and cost nothing. Please try again <t:{reset}:R>.",
 )
 _QUOTA = Text(
-    ko="오늘 쓸 수 있는 {limit:,}번을 모두 썼어요. <t:{reset}:R>에 다시 쓸 수 있어요.",
-    en="You have used all {limit:,} of today. You can go on <t:{reset}:R>.",
+    ko="오늘 쓸 수 있는 {limit:,}번을 모두 써서 받지 못했고, 비용은 들지 않았어요. <t:{reset}:R>에 다시 열려요.",
+    en="You have used all {limit:,} of today; this was not accepted and cost nothing. You can go on <t:{reset}:R>.",
 )
 GONE = Text(
-    ko="이 요청은 이미 다시 실행했거나 너무 오래됐어요. 명령을 새로 입력해 주세요.",
-    en="This was run again already, or is too old. Please enter the command anew.",
+    ko="이 요청은 이미 다시 실행했거나 너무 오래되어 받지 않았고, 비용은 들지 않았어요. 명령을 새로 입력해 주세요.",
+    en="This was run again already, or is too old; this press cost nothing. Please enter the command anew.",
 )
 
 log = structlog.get_logger("intake")

@@ -58,16 +58,18 @@ LONGEST_REST_S = 60.0
 """A job waits for its own keys if they rest no longer than this; else its user is told."""
 
 _CRASHED = Text(
-    ko="이 요청을 처리하던 중 봇이 여러 번 중단되어 답할 수 없었어요. 다시 시도해 주세요.",
-    en="The bot was interrupted several times while working on this, so there is no answer. Please try again.",
+    ko="이 요청을 처리하던 중 봇이 여러 번 중단되어 답할 수 없었고, 비용이 들었을 수 있어요. 다시 시도해 주세요.",
+    en="The bot was interrupted several times while working on this, so there is no answer, though it may have cost "
+    "something. Please try again.",
 )
 _STRANDED = Text(
-    ko="이 요청을 처리하던 서버가 제때 돌아오지 않아 답하지 못했어요. 다시 시도해 주세요.",
-    en="The server that was working on this did not come back in time, so there is no answer. Please try again.",
+    ko="이 요청을 처리하던 서버가 제때 돌아오지 않아 답하지 못했고, 비용이 들었을 수 있어요. 다시 시도해 주세요.",
+    en="The server that was working on this did not come back in time, so there is no answer, though it may have cost "
+    "something. Please try again.",
 )
 _EXPIRED = Text(
-    ko="지금 요청이 많아 제시간에 답하지 못했어요. 잠시 뒤 다시 시도해 주세요.",
-    en="There is too much to do right now to answer this in time. Please try again in a while.",
+    ko="지금 요청이 많아 제시간에 답하지 못했고, 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+    en="There is too much to do right now to answer this in time; this cost nothing. Please try again in a while.",
 )
 _REFERENCE = Text(ko="⚠️ {sentence}\n-# 참조 번호 {reference}", en="⚠️ {sentence}\n-# Reference {reference}")
 
@@ -160,7 +162,7 @@ class Runner:
             return unpack(job.result)
         if error is not None:
             return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
-        sentence = _STRANDED if job.checkpoint else _EXPIRED
+        sentence = _STRANDED if job.checkpoint or job.attempts > 1 else _EXPIRED  # this very lease is one attempt
         return self._apology(job, interaction, sentence, Outcome.EXPIRED, "")
 
     async def _result(self, job: Job, interaction: Interaction) -> Ended | None:
