@@ -1,11 +1,12 @@
 """Reads a ledger and says exactly what went wrong. `python -m simulator.check FILE` exits 1 on any violation.
 
-Violations (each a list in the report): `lost`, `twice`, `changed_after_final`, `late`, `over_budget`, `impatient`
-(a call before Discord's `retry_after` had passed), `expired` (a call after the token's end), `after_gone` (a call after
-10008 or 50027), `mass_pings`, `left_open` (answered in one message while another shows progress for ever), `leaks` (a
-secret in some output, see simulator/check_secrets.py), and `invalid_requests` where the peak of ten minutes is above
-the limit. `figures` are counts that are no verdict by themselves; among them `undeliverable`: interactions whose
-message a fault took away (10008, 50027), which nobody can answer any more.
+Violations (each a list in the report): `lost`, `twice`, `changed_after_final` (both: see simulator/check_story.py),
+`late`, `over_budget`, `impatient` (a call before Discord's `retry_after` had passed), `expired` (a call after the
+token's end), `after_gone` (a call after 10008 or 50027), `mass_pings`, `foreign_pings` (of anyone but the asker),
+`left_open` (answered in one message while another shows progress for ever), `leaks` (a secret in some output, see
+simulator/check_secrets.py), and `invalid_requests` where the peak of ten minutes is above the limit. `figures` are
+counts that are no verdict by themselves; among them `undeliverable`: interactions whose message a fault took away
+(10008, 50027), which nobody can answer any more, `parts`: further messages of long answers, and `late_answers`.
 """
 
 from __future__ import annotations
@@ -21,29 +22,13 @@ from typing import Any
 
 from simulator.check_keys import KeyLimits, KeyUse, peak_in_window
 from simulator.check_secrets import leaks
+from simulator.check_story import Story
 from simulator.ledger import Event, read_ledger
 
 OWED_TYPES = (4, 5, 7)
 GONE_CODES = (10008, 50027)
 GONE_FAULTS = ("10008", "50027")
 INVALID_WINDOW_S = 600.0
-
-
-@dataclass(slots=True)
-class _Story:
-    """What one interaction went through. `messages` maps a message id to (visible digest, final, deleted)."""
-
-    sent: int = 0
-    first_sent_t: float = 0.0
-    answered_copies: int = 0
-    accepted: bool = False
-    owed: bool = False
-    messages: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    closed: set[str] = field(default_factory=set)
-    finals: int = 0
-    wait_until: float = 0.0
-    gone: bool = False
-    taken_away: bool = False
 
 
 @dataclass(slots=True)
@@ -59,6 +44,7 @@ class Report:
     expired: list[str] = field(default_factory=list)
     after_gone: list[str] = field(default_factory=list)
     mass_pings: list[str] = field(default_factory=list)
+    foreign_pings: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     left_open: list[str] = field(default_factory=list)
     invalid_requests: list[int] = field(default_factory=list)
@@ -67,7 +53,7 @@ class Report:
     def violations(self) -> dict[str, list[Any]]:
         """Return the lists that are not empty."""
         names = ("lost", "twice", "changed_after_final", "late", "over_budget", "impatient", "expired", "after_gone",
-                 "mass_pings", "left_open", "leaks", "invalid_requests")  # fmt: skip
+                 "mass_pings", "foreign_pings", "left_open", "leaks", "invalid_requests")  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     @property
@@ -94,7 +80,7 @@ class Checker:
         self._lifetime_s = token_lifetime_s
         self._invalid_limit = invalid_limit
         self._pending_s = pending_s
-        self._stories: dict[str, _Story] = {}
+        self._stories: dict[str, Story] = {}
         self._keys: dict[tuple[str, str], KeyUse] = {}
         self._invalid: list[float] = []
         self._asked: Counter[str] = Counter()
@@ -118,9 +104,7 @@ class Checker:
             name for name in self.unanswered()
             if self._last_t - self._stories[name].first_sent_t >= self._pending_s
         ]  # fmt: skip
-        found.left_open = [
-            name for name, story in self._stories.items() if story.finals and story.messages.keys() - story.closed
-        ]
+        found.left_open = [name for name, story in self._stories.items() if story.outcome and story.open_messages]
         found.over_budget = [
             fault for use in self._keys.values()
             for fault in use.violations(self._limits.get(use.provider), self._slack_s)
@@ -139,7 +123,7 @@ class Checker:
         """Return the accepted interactions that have no final outcome yet and still could have one."""
         return [
             name for name, story in self._stories.items()
-            if story.owed and not story.finals and not story.taken_away
+            if story.owed and not story.outcome and not story.taken_away
         ]  # fmt: skip
 
     def _on_start(self, event: Event) -> None:
@@ -149,8 +133,9 @@ class Checker:
             use.restarted(event["t"])
 
     def _on_sent(self, event: Event) -> None:
-        story = self._stories.setdefault(event["interaction"], _Story(first_sent_t=event["t"]))
+        story = self._stories.setdefault(event["interaction"], Story(first_sent_t=event["t"]))
         story.sent += 1
+        story.user = story.user or event.get("user", "")
         if story.sent == 1:
             self._asked.update(set((event.get("prompts") or {}).values()))
 
@@ -189,9 +174,18 @@ class Checker:
         story.gone = story.gone or event.get("code") in GONE_CODES
         # Only a fault asked for is an excuse: an answer that came after the token's own end is a lost one.
         story.taken_away = story.taken_away or event.get("fault") in GONE_FAULTS
-        if event.get("pings") and "everyone" in event["pings"]:
-            self._found.mass_pings.append(name)
+        self._pinged(event, story)
         self._seen(event, story)
+
+    def _on_channel_message(self, event: Event) -> None:
+        """Take in a message the bot posted itself; with an interaction's id as nonce it is that one's late answer."""
+        self._counts[f"channel message {event['status']}"] += 1
+        if event["status"] in (401, 403, 429):
+            self._invalid.append(event["t"])
+        story = self._story(event) if "interaction" in event else Story()
+        self._pinged(event, story)
+        if "interaction" in event and "message" in event and story.post(event):
+            self._found.twice.append(event["interaction"])
 
     def _on_discord_api(self, event: Event) -> None:
         if event["status"] in (401, 403, 429):
@@ -212,29 +206,24 @@ class Checker:
         if event.get("outcome") == "rejected_key":
             self._counts[f"calls with a rejected key: {event['provider']} {event['key']}"] += 1
 
-    def _seen(self, event: Event, story: _Story) -> None:
+    def _seen(self, event: Event, story: Story) -> None:
         """Follow what the user sees in one message."""
-        if "visible" not in event or "message" not in event:
-            return
-        name, message = event["interaction"], event["message"]
-        before = story.messages.get(message)
-        final = bool(event.get("final"))
-        story.messages[message] = (event["visible"], final)
-        if final or event.get("deleted"):
-            story.closed.add(message)
-        if before is not None and before[0] == event["visible"]:
-            return
-        if story.finals and final:
-            self._found.twice.append(name)
-        if story.finals and before is not None:
-            self._found.changed_after_final.append(name)
-        story.finals += final
+        if "visible" in event and "message" in event:
+            for fault in story.see(event):
+                getattr(self._found, fault).append(event["interaction"])
+
+    def _pinged(self, event: Event, story: Story) -> None:
+        pings, name = event.get("pings") or [], event.get("interaction", f"message {event.get('message')}")
+        if "everyone" in pings:
+            self._found.mass_pings.append(name)
+        elif set(pings) - {story.user}:
+            self._found.foreign_pings.append(name)
 
     def _late(self, event: Event) -> None:
         self._found.late.append({"interaction": event["interaction"], "copy": event.get("copy"), "ms": event["ms"]})
 
-    def _story(self, event: Event) -> _Story:
-        return self._stories.setdefault(event["interaction"], _Story(first_sent_t=event["t"]))
+    def _story(self, event: Event) -> Story:
+        return self._stories.setdefault(event["interaction"], Story(first_sent_t=event["t"]))
 
     def _use(self, event: Event) -> KeyUse:
         name = (event["provider"], event["key"])
@@ -250,8 +239,10 @@ class Checker:
             "interactions": len(stories),
             "accepted": sum(story.accepted for story in stories),
             "owed": sum(story.owed for story in stories),
-            "answered": sum(bool(story.finals) for story in stories),
-            "undeliverable": sum(story.owed and story.taken_away and not story.finals for story in stories),
+            "answered": sum(story.outcome for story in stories),
+            "undeliverable": sum(story.owed and story.taken_away and not story.outcome for story in stories),
+            "parts": sum(story.parts for story in stories),
+            "late_answers": sum(bool(story.posted) for story in stories),
             "never_answered_copies": sum(story.sent - story.answered_copies for story in stories),
             "ack_ms": {"max": acks[-1], "p99": acks[int(len(acks) * 0.99)], "p50": acks[len(acks) // 2]}
             if acks

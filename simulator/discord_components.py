@@ -10,6 +10,9 @@ ACTION_ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
 SECTION, TEXT_DISPLAY, THUMBNAIL, GALLERY, FILE, SEPARATOR, CONTAINER, LABEL = 9, 10, 11, 12, 13, 14, 17, 18
 SELECTS = (3, 5, 6, 7, 8)
 V2_TOP_LEVEL = (ACTION_ROW, SECTION, TEXT_DISPLAY, GALLERY, FILE, SEPARATOR, CONTAINER)
+FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 19, 21, 22, 23
+IN_LABELS = (TEXT_INPUT, *SELECTS, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX)
+MAX_INPUT = 4000
 LINK_STYLE, PREMIUM_STYLE = 5, 6
 
 
@@ -101,6 +104,10 @@ def _check_button(button: dict[str, Any], faults: Faultfinder, path: str, seen: 
 def _check_select(select: dict[str, Any], faults: Faultfinder, path: str, seen: _Seen) -> None:
     _check_custom_id(select, faults, path, seen)
     faults.length(f"{path}.placeholder", str(select.get("placeholder") or ""), 150)
+    for name, low in (("min_values", 0), ("max_values", 1)):
+        value = select.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not low <= value <= 25):
+            faults.add(f"{path}.{name}", "NUMBER_TYPE_MAX", f"int value should be between {low} and 25.")
     if select.get("type") != STRING_SELECT:
         return
     options = select.get("options")
@@ -159,6 +166,7 @@ def find_component(components: list[dict[str, Any]], custom_id: str) -> dict[str
 
 def check_modal(data: dict[str, Any], faults: Faultfinder, path: str = "data") -> None:
     """Note everything wrong with a modal (response type 9)."""
+    seen = _Seen()
     faults.length(f"{path}.custom_id", str(data.get("custom_id") or ""), 100, 1)
     faults.length(f"{path}.title", str(data.get("title") or ""), 45, 1)
     rows = data.get("components")
@@ -170,24 +178,54 @@ def check_modal(data: dict[str, Any], faults: Faultfinder, path: str = "data") -
         kind = row.get("type") if isinstance(row, dict) else None
         if kind == LABEL:
             faults.length(f"{at}.label", str(row.get("label") or ""), 45, 1)
-            faults.length(f"{at}.description", str(row.get("description") or ""), 100)
-            _check_modal_field(row.get("component"), faults, f"{at}.component")
+            if row.get("description") is not None:
+                faults.length(f"{at}.description", str(row["description"]), 100, 1)
+            _check_modal_field(row.get("component"), faults, f"{at}.component", seen, IN_LABELS)
         elif kind == ACTION_ROW:
-            for j, child in enumerate(_listed(row.get("components"))):
-                _check_modal_field(child, faults, f"{at}.components.{j}")
-        elif kind != TEXT_DISPLAY:
+            _check_modal_row(row, faults, at, seen)
+        elif kind == TEXT_DISPLAY:
+            _check_one(row, faults, at, seen)
+        else:
             faults.choice(f"{at}.type", kind, (ACTION_ROW, TEXT_DISPLAY, LABEL))
 
 
-def _check_modal_field(component: Any, faults: Faultfinder, path: str) -> None:
-    if not isinstance(component, dict):
-        faults.required(path)
+def _check_modal_row(row: dict[str, Any], faults: Faultfinder, path: str, seen: _Seen) -> None:
+    """Check the older form of a modal's row: one text input, which carries its own label."""
+    children = _listed(row.get("components"))
+    if len(children) != 1:
+        faults.add(f"{path}.components", "BASE_TYPE_BAD_LENGTH", "Must be 1 in length.")
         return
-    faults.length(f"{path}.custom_id", str(component.get("custom_id") or ""), 100, 1)
-    if component.get("type") == TEXT_INPUT:
-        if component.get("style") not in (1, 2):
-            faults.choice(f"{path}.style", component.get("style"), (1, 2))
-        faults.length(f"{path}.placeholder", str(component.get("placeholder") or ""), 100)
-        longest = component.get("max_length") or 4000
-        if not isinstance(longest, int) or not 1 <= longest <= 4000:
-            faults.add(f"{path}.max_length", "NUMBER_TYPE_MAX", "int value should be less than or equal to 4000.")
+    _check_modal_field(children[0], faults, f"{path}.components.0", seen, (TEXT_INPUT,))
+    if isinstance(children[0], dict):
+        faults.length(f"{path}.components.0.label", str(children[0].get("label") or ""), 45, 1)
+
+
+def _check_modal_field(
+    component: Any, faults: Faultfinder, path: str, seen: _Seen, allowed: tuple[int, ...]
+) -> None:  # fmt: skip
+    kind = component.get("type") if isinstance(component, dict) else None
+    if kind not in allowed:
+        faults.choice(f"{path}.type", kind, allowed)
+    elif kind == TEXT_INPUT:
+        _check_custom_id(component, faults, path, seen)
+        _check_text_input(component, faults, path)
+    elif kind in SELECTS:
+        _check_select(component, faults, path, seen)
+    else:
+        _check_custom_id(component, faults, path, seen)
+
+
+def _check_text_input(field: dict[str, Any], faults: Faultfinder, path: str) -> None:
+    if field.get("style") not in (1, 2):
+        faults.choice(f"{path}.style", field.get("style"), (1, 2))
+    faults.length(f"{path}.placeholder", str(field.get("placeholder") or ""), 100)
+    faults.length(f"{path}.value", str(field.get("value") or ""), MAX_INPUT)
+    least, most = field.get("min_length") or 0, field.get("max_length") or MAX_INPUT
+    for name, value, low in (("min_length", least, 0), ("max_length", most, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_INPUT:
+            faults.add(f"{path}.{name}", "NUMBER_TYPE_MAX", f"int value should be between {low} and {MAX_INPUT}.")
+            return
+    if least > most:
+        faults.add(f"{path}.min_length", "BASE_TYPE_BAD_LENGTH", "min_length is greater than max_length.")
+    if field.get("required") is not None and not isinstance(field["required"], bool):
+        faults.wrong_type(f"{path}.required", "a boolean")

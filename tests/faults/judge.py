@@ -17,7 +17,7 @@ from tests.faults.stage import Happening
 
 POLL_S = 0.1
 QUIET_S = 1.5
-LIVELY = ("webhook", "provider_call", "provider_done", "sent", "acked")
+LIVELY = ("webhook", "channel_message", "provider_call", "provider_done", "sent", "acked")
 
 
 @dataclass(frozen=True)

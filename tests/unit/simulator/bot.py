@@ -74,7 +74,7 @@ class Bot:
 
 
 class Webhook:
-    """Calls the webhook endpoints of an interaction's token."""
+    """Calls the webhook endpoints of an interaction's token, and those of channels with the bot's."""
 
     def __init__(self, sim: SimulatorServer) -> None:
         self.sim = sim
@@ -96,6 +96,20 @@ class Webhook:
     async def follow_up(self, interaction: Interaction, content: str) -> httpx2.Response:
         """POST a further message."""
         return await self.http.post(self.url(interaction, ""), json={"content": content})
+
+    async def post(self, channel_id: str, body: dict[str, Any], token: str = "") -> httpx2.Response:
+        """POST a message to a channel as the bot."""
+        headers = {"Authorization": f"Bot {token or self.sim.app.world.config.bot_token}"}
+        return await self.http.post(self.channel_url(channel_id), json=body, headers=headers)
+
+    async def take_away(self, channel_id: str, message_id: str) -> httpx2.Response:
+        """DELETE a message of a channel as the bot."""
+        headers = {"Authorization": f"Bot {self.sim.app.world.config.bot_token}"}
+        return await self.http.delete(f"{self.channel_url(channel_id)}/{message_id}", headers=headers)
+
+    def channel_url(self, channel_id: str) -> str:
+        """Return the address of a channel's messages."""
+        return f"{self.sim.discord_url}/channels/{channel_id}/messages"
 
     async def upload(
         self, interaction: Interaction, body: dict[str, Any], files: dict[str, tuple[str, bytes, str]]

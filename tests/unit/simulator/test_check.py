@@ -75,6 +75,53 @@ async def twice_by_copies(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> N
     await sim.discord.interact(bot.url, "채팅", copies=2)
 
 
+LONG = "The beginning of an answer that is long enough to need more than one message, as this one does."
+
+
+async def twice_by_another_answer(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """Two workers answer, each as it should, in different words; the user sees the first change."""
+    asked = await sim.discord.interact(bot.url, "채팅")
+    await webhook.say(asked, "answer")
+    await webhook.say(asked, "another answer")
+
+
+async def twice_by_a_repeated_part(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """A part is posted again since nobody knows whether it arrived."""
+    asked = await sim.discord.interact(bot.url, "채팅")
+    await webhook.say(asked, LONG)
+    for text in ("part 2", "part 2"):
+        await webhook.follow_up(asked, text)
+
+
+async def twice_by_a_fourth_message(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """An answer in four messages."""
+    asked = await sim.discord.interact(bot.url, "채팅")
+    await webhook.say(asked, LONG)
+    for n in range(3):
+        await webhook.follow_up(asked, f"part {n + 2}")
+
+
+async def twice_by_posts(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """Two different answers, both posted: no edit made the original final, so the second is no part of the first."""
+    asked = await sim.discord.interact(bot.url, "채팅")
+    for text in ("answer", "another answer"):
+        await webhook.follow_up(asked, text)
+
+
+async def twice_in_the_channel(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """A late answer is posted again without the nonce being enforced."""
+    asked = await sim.discord.interact(bot.url, "비디오")
+    await webhook.say(asked, "the video comes into the channel")
+    for _ in range(2):
+        await webhook.post(asked.channel_id, {"content": "the video", "nonce": asked.id})
+
+
+async def foreign_ping(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+    """A model's mention of somebody that really notifies."""
+    asked = await sim.discord.interact(bot.url, "채팅", user_id=5)
+    await webhook.edit(asked, {"content": "<@5> <@6>", "allowed_mentions": {"users": ["5", "6"]}})
+
+
 async def changed(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
     """A late progress notice over the answer."""
     asked = await sim.discord.interact(bot.url, "채팅")
@@ -146,6 +193,12 @@ SCENES: list[tuple[Any, set[str], dict[str, Any]]] = [
     (lost, {"lost"}, {}),
     (twice_by_follow_up, {"twice"}, {}),
     (twice_by_copies, {"twice"}, {}),
+    (twice_by_another_answer, {"twice", "changed_after_final"}, {}),
+    (twice_by_a_repeated_part, {"twice"}, {}),
+    (twice_by_a_fourth_message, {"twice"}, {}),
+    (twice_by_posts, {"twice"}, {}),
+    (twice_in_the_channel, {"twice"}, {}),
+    (foreign_ping, {"foreign_pings"}, {}),
     (changed, {"changed_after_final"}, {}),
     (deleted, {"changed_after_final"}, {}),
     (late, {"late"}, {"ack_limit_s": 0.1}),
@@ -167,6 +220,41 @@ async def test_each_violation_turns_the_checker_red(
     assert set(report.violations()) == expected
     done = await judge(path)
     assert done.returncode == 1 and next(iter(expected)).encode() in done.stdout
+
+
+async def test_the_ways_one_answer_may_take_are_clean(tmp_path: Path) -> None:
+    """It may grow, go on in two parts, come whole in a file once a part is in doubt, or come late into the channel."""
+
+    async def play(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+        long, late = [await sim.discord.interact(bot.url, "채팅", user_id=7) for _ in range(2)]
+        for text in ("⏳ …", "The beginning ▌", LONG):
+            await webhook.say(long, text)
+        for n in (2, 3):
+            await webhook.follow_up(long, f"part {n}")
+        whole = {"content": LONG, "attachments": [{"id": "0", "filename": "answer.md"}]}
+        for _ in range(2):
+            await webhook.upload(long, whole, {"files[0]": ("answer.md", LONG.encode(), "text/markdown")})
+        await webhook.say(late, "it comes into the channel")
+        body = {"content": "<@7> here", "nonce": late.id, "enforce_nonce": True, "allowed_mentions": {"users": ["7"]}}
+        for _ in range(2):
+            await webhook.post(late.channel_id, body)
+
+    report, _ = await run(tmp_path, play, webhook_burst=99)
+    assert report.violations() == {}
+    assert (report.figures["parts"], report.figures["late_answers"], report.figures["answered"]) == (2, 1, 2)
+
+
+async def test_only_the_same_answer_may_be_put_whole_into_a_file(tmp_path: Path) -> None:
+    """An edit of a final answer that begins otherwise is a second answer, whatever is attached."""
+
+    async def play(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+        asked = await sim.discord.interact(bot.url, "채팅")
+        await webhook.say(asked, LONG)
+        whole = {"content": f"Other {LONG}", "attachments": [{"id": "0", "filename": "answer.md"}]}
+        await webhook.upload(asked, whole, {"files[0]": ("answer.md", b"other", "text/markdown")})
+
+    report, _ = await run(tmp_path, play)
+    assert set(report.violations()) == {"twice", "changed_after_final"}
 
 
 async def test_limits_given_replace_the_recorded_ones(tmp_path: Path) -> None:
