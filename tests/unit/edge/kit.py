@@ -19,6 +19,7 @@ from app.commands.registry import COMMANDS
 from app.discord.answers import Reply
 from app.discord.models import Interaction
 from app.discord.signature import SignatureVerifier
+from app.discord.wire import ACTION_ROWS_MAX, BUTTON_LABEL_MAX, BUTTONS_PER_ROW_MAX, CUSTOM_ID_MAX
 from app.edge import Edge
 from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
@@ -327,7 +328,17 @@ def message_of(reply: Reply, *, ephemeral: bool | None = None) -> str:
     data = body["data"]
     assert set(data) - {"flags"} == {"content", "embeds", "components", "allowed_mentions"}
     assert data["allowed_mentions"] == {"parse": []}
-    assert data["embeds"] == data["components"] == []
+    assert data["embeds"] == []
+    assert len(data["components"]) <= ACTION_ROWS_MAX
+    for row in data["components"]:
+        assert set(row) == {"type", "components"} and row["type"] == 1
+        assert 1 <= len(row["components"]) <= BUTTONS_PER_ROW_MAX
+        for part in row["components"]:
+            assert set(part) == {"type", "style", "label", "custom_id"} and (
+                part["type"],
+                part["style"] in range(1, 5),
+            ) == (2, True)
+            assert 1 <= len(part["label"]) <= BUTTON_LABEL_MAX and 1 <= len(part["custom_id"]) <= CUSTOM_ID_MAX
     content = data["content"]
     assert isinstance(content, str) and content.strip()
     assert len(content.encode("utf-16-le")) // 2 <= 2000
