@@ -19,6 +19,8 @@ QuartetError
     ├── ProviderQuotaExhausted   out of credit or plan: resting does not help soon
     ├── ProviderKeyRejected      401/403: the key is not accepted
     ├── ProviderRefused          the provider's content policy says no
+    │   └── PromptFlagged            the moderation says no before anything is asked
+    ├── ModerationUnavailable    nobody could look at what must not go unseen
     ├── ProviderBadInput         the provider can't take this request as it is
     ├── ProviderTimeout          no complete answer in time
     ├── ProviderUnavailable      5xx, overload or network
@@ -202,6 +204,24 @@ class ProviderRefused(ProviderError):
         "주세요.",
         en="The AI service's safety policy refused this request, which may have cost a little. Please rephrase it "
         "and try again.",
+    )
+
+
+class PromptFlagged(ProviderRefused):
+    """The operator's moderation refuses what was asked, before it costs anything; `sentence` names the category."""
+
+    def __init__(self, message: str, sentence: Text, *, provider: str = "") -> None:
+        super().__init__(message, provider=provider)
+        self.sentence = sentence
+
+
+class ModerationUnavailable(ProviderError):
+    """The moderation could not be asked about something that is not made unseen."""
+
+    sentence = Text(
+        ko="안전 검사를 할 수 없어서 만들지 않았고, 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+        en="The safety check could not be made, so this was not made either and cost nothing. Please try again in a "
+        "moment.",
     )
 
 

@@ -20,7 +20,7 @@ from app.discord.replies import Message
 from app.errors import QuartetError
 from app.jobs.job import Job
 from app.jobs.store import JobStore
-from app.providers.base import ChatProvider, ImageProvider, VideoProvider
+from app.providers.base import ChatProvider, ImageProvider, Moderator, VideoProvider
 from app.texts import Locale, Text
 from app.userdata.conversations import Conversations, Turn
 from app.userdata.preferences import NO_PREFERENCES, Preferences, PreferenceStore, Scope
@@ -187,6 +187,8 @@ class Services:
     """The day that usage counts for now, like `2026-11-22`."""
 
     prices: Prices = NO_PRICES
+    moderator: Moderator | None = None
+    """Who looks at what was asked before it costs anything; nobody unless the operator wants it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A provider belongs to one key: the composition root makes one of each for the in
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -153,6 +153,15 @@ class VideoFile:
 
     url: str
     size: int | None
+
+
+class Moderator(Protocol):
+    """Says what is wrong with a text."""
+
+    name: str
+
+    async def flags(self, text: str, *, timeout_s: float) -> Collection[str]:
+        """Return the categories a text is flagged for, by OpenAI's names (`sexual/minors`, `violence`); none: fine."""
 
 
 class VideoProvider(Protocol):
