@@ -29,6 +29,7 @@ from app.commands.base import Limits, Memory, People, Services
 from app.commands.prices import Prices
 from app.commands.registry import COMMANDS, JOB_COMMANDS, job_command
 from app.discord.attachments import AttachmentFetcher
+from app.discord.channels import ChannelClient
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
@@ -39,6 +40,7 @@ from app.jobs.sqlite_engine import SqliteEngine
 from app.metrics import Metrics
 from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
+from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
 from app.settings import InstanceSettings
 from app.userdata.cache import PreferenceCache
@@ -49,6 +51,7 @@ from app.userdata.sqlite_usage import SqliteUsage
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
+from app.worker.late import LateAnswers
 from app.worker.leases import LeaseBook
 from app.worker.loop import Worker
 from app.worker.removal import Removal
@@ -112,7 +115,9 @@ class Instance:
         self._discord_http = httpx2.AsyncClient(limits=connections)
         self._provider_http = httpx2.AsyncClient(limits=connections)
         self._follow_up = self._make_follow_up()
-        self._removal = Removal(self._follow_up, None, self.store, self.clock)
+        token = settings.discord_token.get_secret_value()
+        self._channels = ChannelClient(self._follow_up.caller, settings.discord_api_url, token, self.clock)
+        self._removal = Removal(self._follow_up, self._channels, self.store, self.clock)
         self._chat = self._make_chat()
         self.worker = self._make_worker()
         self.intake = self._make_intake()
@@ -190,7 +195,8 @@ class Instance:
     def _make_worker(self) -> Worker:
         settings = self.settings
         leases = LeaseBook(self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s)
-        delivery = Delivery(self._follow_up, leases.sure)
+        late = LateAnswers(self._follow_up, self._channels, self.store, self.clock)
+        delivery = Delivery(self._follow_up, self.store, self.clock, sure=leases.sure, late=late)
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,
@@ -263,7 +269,13 @@ class Instance:
             usage=self._usage,
             day=self._day,
             prices=self._prices,
+            moderator=self._make_moderator() if settings.moderation == "on" else None,
         )
+
+    def _make_moderator(self) -> OpenAIModeration:
+        settings = self.settings
+        key = settings.openai_api_key.get_secret_value()
+        return OpenAIModeration(key, settings.openai_base_url, self._provider_http, clock=self.clock)
 
     def _people(self) -> People:
         return People(

@@ -131,12 +131,11 @@ class FollowUpClient:
             self.caller.states.leave(state)
 
     async def is_private(self, token: str, *, received_at: float, expires_at: float) -> bool:
-        """Return whether only the user sees the original, as Discord says; raises as a final edit does."""
+        """Return whether only the user sees the original, as Discord says now; raises as a final edit does."""
         call = self._call("GET", token, f"messages/{ORIGINAL}", received_at, expires_at)
         state = self.caller.states.enter(token, call.deadline)
         try:
-            if state.ephemeral is None:
-                _learn_privacy(state, await self.caller.settle(call, state))
+            _learn_privacy(state, await self.caller.settle(call, state))
             return bool(state.ephemeral)
         finally:
             self.caller.states.leave(state)

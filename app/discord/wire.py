@@ -113,6 +113,14 @@ class InteractionContext(IntEnum):
     PRIVATE_CHANNEL = 2
 
 
+class ChannelType(IntEnum):
+    """The kinds of channels that are threads: other permissions count there."""
+
+    ANNOUNCEMENT_THREAD = 10
+    PUBLIC_THREAD = 11
+    PRIVATE_THREAD = 12
+
+
 class IntegrationType(IntEnum):
     """For whom an application is installed."""
 
@@ -129,6 +137,7 @@ class Permission(IntFlag):
     SEND_MESSAGES = 1 << 11
     MANAGE_MESSAGES = 1 << 13
     ATTACH_FILES = 1 << 15
+    SEND_MESSAGES_IN_THREADS = 1 << 38
 
 
 class ErrorCode(IntEnum):

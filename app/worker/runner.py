@@ -21,6 +21,7 @@ from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import Answer, JobCommand, JobContext, Services, spoken
 from app.commands.buttons import answer_rows, retry_row, stop_row
+from app.commands.moderation import moderated
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
 from app.errors import (
@@ -144,7 +145,11 @@ class Runner:
         """End a job that can't run: with what an earlier run kept, the error's sentence, or because its time is up."""
         try:
             interaction = self._read(job)
-            await self._conclude(job, interaction, self._unserved(job, interaction, error))
+            paid = error is None and job.result is None and RunningCommand().paid(job)
+            if paid and await self._goes_on_late(job, interaction):
+                await self._persist(job, lambda: self._store.release(job, counted=False))
+            else:
+                await self._conclude(job, interaction, self._unserved(job, interaction, error))
         except (LeaseLost, StoreUnavailable) as failure:
             log.warning("could not end the job", **_facts(job), error=str(failure))
         except Exception:
@@ -169,6 +174,7 @@ class Runner:
         """Return how the job ends, or None if it goes back to the queue for another key."""
         if job.result is not None:
             return unpack(job.result)
+        await self._delivery.tell_late(job, interaction)
         if job.stop:
             return self._stopped(job, interaction, RunningCommand())
         if job.attempts > MAX_ATTEMPTS:
@@ -183,8 +189,8 @@ class Runner:
         except ProviderRefused as error:
             return self._apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
         except ProviderError as error:
-            if concerns_key(error) and self._may_go_back(job, error):
-                log.info("handed back for another key", **_facts(job), error=type(error).__name__)
+            await progress.close()
+            if await self._goes_on(job, interaction, error, running):
                 return None
             return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
         except (LeaseLost, StoreUnavailable):
@@ -199,6 +205,18 @@ class Runner:
                 del self._running[job.id]
             await progress.close()
         return self._answered(answer)
+
+    async def _goes_on(self, job: Job, interaction: Interaction, error: ProviderError, running: RunningCommand) -> bool:
+        """Whether the job goes back to the queue: for another key, or to be waited for beyond its token's end."""
+        if concerns_key(error) and self._may_go_back(job, error):
+            log.info("handed back for another key", **_facts(job), error=type(error).__name__)
+            return True
+        out_of_time = isinstance(error, ProviderTimeout) and running.paid(job)
+        return out_of_time and await self._goes_on_late(job, interaction)
+
+    async def _goes_on_late(self, job: Job, interaction: Interaction) -> bool:
+        """Whether what was paid for is waited for beyond the token's end, and its user was told so."""
+        return await self._persist(job, lambda: self._delivery.grant_late(job, interaction))
 
     def _answered(self, answer: Answer) -> Ended:
         return Ended(
@@ -255,7 +273,7 @@ class Runner:
         seconds = context.seconds_left()
         if seconds <= 0:
             raise ProviderTimeout("no time is left to run this job")
-        return await running.run(self._resolve(interaction, job.kind).run(context), seconds)
+        return await running.run(moderated(self._resolve(interaction, job.kind).run, context), seconds)
 
     async def _checkpoint(self, job: Job, facts: Mapping[str, Any], pin: bool) -> None:
         await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
@@ -283,7 +301,7 @@ class Runner:
             # Before anybody sees the answer, so that the very next question can lean on it.
             await self._persist(job, lambda: self._services.conversations.add(turn))
         started = self._clock.monotonic()
-        outcome, error = await self._delivery.deliver(job, interaction, ended.message, ended.outcome)
+        outcome, error = await self._delivery.deliver(job, interaction, ended)
         self._leases.delivered(job)
         now = self._clock.now()
         self._metrics.job_delivered(self._clock.monotonic() - started)

@@ -61,8 +61,12 @@ class RunningCommand:
             self.stopping = True
             self._task.cancel()
 
+    def paid(self, job: Job) -> bool:
+        """Whether something was ordered, in this run or an earlier one, that has only to be waited for."""
+        return self.ordered or job.checkpoint.get("step") == "submitted"
+
     def sentence(self, job: Job) -> Text:
         """Return what the user is told if there is nothing else to show."""
-        if self.ordered or job.checkpoint.get("step") == "submitted":
+        if self.paid(job):
             return _PAID
         return _SENT if self.begun or job.checkpoint else _FREE

@@ -105,7 +105,7 @@ class Bench:
         self.conversations = MemoryConversations()
         self.services = services or idle_services(self.keys, self.conversations)
         self.leases = LeaseBook(self.store, self.clock, owner=owner, lease_s=LEASE_S)
-        self.delivery = Delivery(cast(FollowUpClient, self.discord))
+        self.delivery = Delivery(cast(FollowUpClient, self.discord), self.store, self.clock)
         self.runner = Runner(
             instance=owner, store=self.store, leases=self.leases, commands=self.commands,
             services=self.services, delivery=self.delivery, overview=self.overview, clock=self.clock,
