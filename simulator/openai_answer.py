@@ -98,6 +98,9 @@ class Answer:
             shown = []
             await self.world.sleep(pace * len(self.pieces))
         for at in range(0, len(shown), group):
+            if at == 0:
+                # How soon a user sees the first word is measured from here.
+                self.world.ledger.add("provider_first", provider="openai", call=self.call.number)
             yield "".join(shown[at : at + group])
             await self.world.sleep(pace * group)
             if self.world.closing.is_set():
