@@ -19,7 +19,7 @@ WIRE_KINDS = frozenset({"500", "503", "hang", "slow", "trickle", "cut", "reset",
 PROVIDER_KINDS = WIRE_KINDS | {
     "429", "401", "403", "quota", "refusal", "filter", "error_frame", "base_resp", "task_failed", "no_finish",
 }  # fmt: skip
-DISCORD_KINDS = WIRE_KINDS | {"429", "10015", "10008", "50027"}
+DISCORD_KINDS = WIRE_KINDS | {"429", "10015", "10008", "50027", "10003", "50001", "50007", "50013"}
 KINDS = {"openai": PROVIDER_KINDS, "stability": PROVIDER_KINDS, "minimax": PROVIDER_KINDS, "discord": DISCORD_KINDS}
 
 

@@ -47,6 +47,29 @@ async def test_a_whole_conversation_over_http(sim: SimulatorServer, bot: Bot, we
         assert resent["id"] == sent["id"] and len(bot.deliveries) == 3
 
 
+async def test_what_users_do_besides_commands_over_http(sim: SimulatorServer, bot: Bot) -> None:
+    """Choices, a menu on a written message, a select and where the user stands; private answers are for one viewer."""
+    row = {"type": 1, "components": [{"type": 3, "custom_id": "s", "options": [{"label": "a", "value": "a"}]}]}
+    message = {"type": 4, "data": {"content": "answer", "components": [row], "flags": 64}}
+    choices = {"type": 8, "data": {"choices": [{"name": "m", "value": "m"}]}}
+    bot.answer = lambda payload: choices if payload["type"] == 4 else message
+    async with ControlClient(sim.url, "let-me-in") as control:
+        assert await control.autocomplete(bot.url, "채팅", "모델", "gp") == [{"name": "m", "value": "m"}]
+        written = await control.say("long story", user_id=9)
+        used = await control.context_menu(bot.url, "요약", written["id"], user_id=7, roles=["5"], nsfw=True)
+        await control.context_menu(bot.url, "요약", {"content": "another", "user_id": 9}, user_id=7)
+        await control.press(bot.url, used["id"], "s", values=["a"], message_id=used["message"]["id"])
+        with pytest.raises(ControlError, match="no message"):
+            await control.context_menu(bot.url, "요약", "123")
+        sent = [delivery.payload for delivery in bot.deliveries]
+        assert sent[1]["data"]["resolved"]["messages"][written["id"]]["content"] == "long story"
+        assert sent[1]["member"]["roles"] == ["5"] and sent[1]["channel"]["nsfw"] is True
+        assert sent[3]["data"]["values"] == ["a"] and sent[3]["member"]["roles"] == ["5"]
+        private, public = await control.channel(viewer="7"), await control.channel(viewer="8")
+        assert [m["content"] for m in public] == ["long story", "another"]
+        assert [m["content"] for m in private].count("answer") == 3
+
+
 async def test_waiting_in_vain_says_so(sim: SimulatorServer, bot: Bot) -> None:
     """The control client raises, and the state is named."""
     async with ControlClient(sim.url, "let-me-in") as control:
