@@ -14,6 +14,7 @@ import httpx2
 from app.providers.base import ChatRequest, ImageRequest, RateHints, VideoRequest
 from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
+from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
 from tests.kit.clock import FakeClock
 
@@ -55,6 +56,10 @@ async def _chat(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float
     provider = chat(client, url, key)
     await provider.warm()
     return await ask(provider, timeout_s, PROMPT)
+
+
+async def _moderate(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
+    return await OpenAIModeration(key, url, client, clock=FakeClock(NOW)).flags(PROMPT, timeout_s=timeout_s)
 
 
 async def _stability(client: httpx2.AsyncClient, url: str, key: str, timeout_s: float) -> Any:
@@ -104,6 +109,7 @@ async def _download(client: httpx2.AsyncClient, url: str, key: str, timeout_s: f
 
 API_SUBJECTS = [
     Subject("openai-chat", "openai", _chat),
+    Subject("openai-moderation", "openai", _moderate),
     Subject("stability-image", "stability", _stability),
     Subject("stability-redraw-image", "stability", _redraw),
     Subject("stability-upscale-image", "stability", _upscale),
