@@ -320,6 +320,20 @@ def interaction(data: Mapping[str, Any] | None = None, **fields: Any) -> Payload
     return {name: value for name, value in payload.items() if value is not None}
 
 
+def press(custom_id: str, *, asker: str | None = USER, **fields: Any) -> Payload:
+    """Return a press of a button under a message that `asker`'s command made; None: Discord does not say whose."""
+    data = {"custom_id": custom_id, "component_type": 2}
+    data |= {name: fields.pop(name) for name in ("values",) if name in fields}
+    metadata = {"interaction_metadata": {"user": {"id": asker}}} if asker is not None else {}
+    message = {"id": "1290000000000000009", **metadata, **fields.pop("message", {})}
+    return interaction(data, **{"type": 3, "message": message, **fields})
+
+
+def member(user: str = USER, permissions: int = 0) -> Payload:
+    """Return a member of a guild with these permission bits."""
+    return {"user": {"id": user, "username": "나", "discriminator": "0"}, "roles": [], "permissions": str(permissions)}
+
+
 def message_of(reply: Reply, *, ephemeral: bool | None = None) -> str:
     """Return the text of a type 4 answer after checking it against Discord's documented shape, strictly."""
     assert reply.status == 200

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.commands.buttons import Action
+from app.commands.registry import COMMANDS
 from app.discord.answers import DEFERRED, PONG
-from tests.unit.edge.kit import Bench, Payload, message_of, use
+from app.jobs.store import RepeatableJob
+from tests.unit.edge.kit import USER, Bench, Payload, interaction, message_of, use
 
 ASK = use("채팅", {"질문": "왜?"})
 
@@ -134,7 +137,7 @@ async def outcome(body: bytes) -> None:
     reply = await bench.post(body)
     assert reply.status in (200, 400)
     kind = json.loads(reply.body).get("type")
-    assert (reply.status, kind) in {(400, None), (200, 1), (200, 4), (200, 5), (200, 8)}
+    assert (reply.status, kind) in {(400, None), (200, 1), (200, 4), (200, 5), (200, 8), (200, 9)}
     assert len(bench.store.jobs) == (1 if kind == 5 else 0)
     if kind == 4:
         message_of(reply)
@@ -164,3 +167,68 @@ async def test_a_good_body_with_a_byte_changed(data: st.DataObject) -> None:
     byte = bytes([data.draw(st.integers(0, 255))])
     for changed in (body[:place], body[:place] + byte + body[place + 1 :], body[:place] + byte + body[place:]):
         await outcome(changed)
+
+
+_IDS = st.sampled_from(
+    [
+        f"{action}:{argument}"
+        for action in [*Action, "", "x"]
+        for argument in ["", "1", f"{USER}:1", f"clear_all:{USER}", "채팅", '채팅:{"비공개":true}', "::", "x" * 90]
+    ]
+)
+_DATA = st.fixed_dictionaries(
+    {"custom_id": _IDS | _JSON, "name": st.sampled_from(sorted(COMMANDS)) | _JSON},
+    optional={
+        "type": st.sampled_from([1, 2, 3]) | _JSON,
+        "options": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(["질문", "설명", "비율", "모델", "비공개", "첨부", "내설정"])},
+                optional={"value": _JSON, "focused": st.booleans() | _JSON, "options": _JSON, "type": _JSON},
+            ),
+            max_size=3,
+        )
+        | _JSON,
+        "components": _JSON,
+        "values": st.lists(_JSON, max_size=2) | _JSON,
+        "component_type": _JSON,
+        "resolved": st.dictionaries(st.sampled_from(["messages", "attachments", "users"]), _JSON) | _JSON,
+        "target_id": _JSON,
+    },
+)
+_MESSAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": _JSON,
+        "flags": st.sampled_from([0, 64]) | _JSON,
+        "content": _JSON,
+        "attachments": st.lists(_JSON, max_size=2) | _JSON,
+        "interaction_metadata": st.just({"user": {"id": USER}}) | _JSON,
+    },
+)
+_TAKEN = {2: {4, 5, 9}, 3: {4, 5, 6, 7}, 4: {8}, 5: {4, 5}}
+"""The types of answer Discord takes for each type of interaction, of those that Quartet gives."""
+
+
+@given(
+    st.sampled_from(sorted(_TAKEN)), _DATA | _JSON, _MESSAGE | _JSON, st.sampled_from(["0", str((1 << 60) - 1), "x"])
+)
+@settings(max_examples=400, deadline=None)
+async def test_any_json_in_data_gets_an_answer_its_type_may_have(
+    kind: int, data: Any, message: Any, permissions: str
+) -> None:
+    """A component can't be answered with choices, nor an option being typed with a sentence: whatever stands in `data`
+    and `message`, Discord takes the answer, or hears that this is no interaction.
+    """
+    bench = Bench()
+    original = json.dumps(use("이미지", {"설명": "달"})).encode()
+    bench.store.repeatable_jobs["1", USER] = RepeatableJob("image", original)
+    asker = {"user": {"id": USER}, "permissions": permissions}
+    reply = await bench.post(interaction(data, type=kind, message=message, member=asker))
+    if reply.status == 400:
+        assert reply.label == "malformed"
+        return
+    assert reply.status == 200
+    answer = json.loads(reply.body)["type"]
+    assert answer in _TAKEN[kind]
+    assert len(bench.store.jobs) == (1 if answer == 5 else 0)
+    assert reply.label != "failed"

@@ -14,7 +14,8 @@ import pytest
 from app.commands.registry import COMMANDS
 from app.discord.answers import Reply
 from tests.contract.test_discord_schema import faults, schemas
-from tests.unit.edge.kit import Bench, forever, interaction
+from tests.unit.edge.kit import USER, Bench, forever, interaction, press
+from tests.unit.edge.test_forms import typing
 
 __all__ = ["schemas"]
 
@@ -22,7 +23,10 @@ BY_TYPE = {
     1: "PongInteractionCallbackRequest",
     4: "CreateMessageInteractionCallbackRequest",
     5: "CreateMessageInteractionCallbackRequest",
+    6: "UpdateMessageInteractionCallbackRequest",
+    7: "UpdateMessageInteractionCallbackRequest",
     8: "ApplicationCommandAutocompleteCallbackRequest",
+    9: "ModalInteractionCallbackRequest",
 }
 GOOD = {"채팅": {"질문": "왜?"}, "이미지": {"설명": "달", "비율": "16:9"}, "비디오": {"설명": "파도"}}
 
@@ -44,6 +48,11 @@ async def _hanging(bench: Bench) -> Reply:
     return reply
 
 
+async def _stopped(bench: Bench) -> Reply:
+    await bench.ask("채팅", GOOD["채팅"], id="1")
+    return await bench.post(press("stop:1", id="2"))
+
+
 ANSWERS: dict[str, Callable[[Bench], Awaitable[Reply]]] = {
     **{name: lambda bench, name=name: _instant(bench, name) for name in COMMANDS},  # type: ignore[misc]
     "ping": lambda bench: bench.post({"type": 1}),
@@ -53,6 +62,12 @@ ANSWERS: dict[str, Callable[[Bench], Awaitable[Reply]]] = {
     "unknown form": lambda bench: bench.post(interaction({"custom_id": "x", "components": []}, type=5)),
     "autocomplete": lambda bench: bench.post(interaction({"id": "1", "name": "채팅", "type": 1}, type=4)),
     "wrong option": lambda bench: bench.ask("이미지", {"설명": "달", "비율": "5:4"}),
+    "form": lambda bench: bench.ask("채팅"),
+    "choices": lambda bench: bench.post(typing("채팅", "")),
+    "stopped": _stopped,
+    "deleted": lambda bench: bench.post(press(f"delete:{USER}:1")),
+    "forgotten": lambda bench: bench.post(press(f"memory:clear_all:{USER}")),
+    "not yours": lambda bench: bench.post(press("again:1", asker="7")),
     "full queue": _full,
     "hanging store": _hanging,
 }
