@@ -89,7 +89,7 @@ class Control:
             "public_key": self.discord.public_key, "application_id": config.application_id, "seed": self.world.seed,
             "default_target": config.default_target, "progress_mark": config.progress_mark,
             "instance_count": config.instance_count, "operator": bool(config.operator_url),
-            "keys": sorted({key.label for key in config.keys if key.label}),
+            "channels": CHANNELS, "keys": sorted({key.label for key in config.keys if key.label}),
         })  # fmt: skip
 
     async def interact(self, request: Request) -> Response:
@@ -133,8 +133,9 @@ class Control:
 
     async def say(self, request: Request) -> Response:
         """POST /messages: write a message of one's own; `user_id`, `content`, `attachments` (a list), `place`, …"""
-        written = self.acts.say(await _body(request))
-        return JSONResponse(self._message(written), 201)
+        written = self._message(self.acts.say(await _body(request)))
+        self.feed.publish("message", written)
+        return JSONResponse(written, 201)
 
     async def channel(self, request: Request) -> Response:
         """GET /channel?id=…&viewer=…: the newest messages of a channel that the viewer sees, oldest first."""
@@ -205,12 +206,13 @@ class Control:
     def show(self, interaction: Interaction) -> dict[str, Any]:
         """Return an interaction as JSON values: never its token."""
         ack, payload = interaction.ack, interaction.payload
-        data = payload.get("data") or {}
+        data, pressed = payload.get("data") or {}, payload.get("message") or {}
         return {
             "kind": interaction.kind, "place": PLACE_OF.get(int(payload.get("context") or 0)),
             "channel_id": interaction.channel_id,
             "locale": payload.get("locale"), "custom_id": data.get("custom_id"), "target_id": data.get("target_id"),
-            "pressed_on": (payload.get("message") or {}).get("id"), "command_type": data.get("type"),
+            "pressed_on": pressed.get("id"), "of": (pressed.get("interaction_metadata") or {}).get("id"),
+            "command_type": data.get("type"),
             "id": interaction.id, "user_id": interaction.user_id, "command": interaction.command,
             "options": data.get("options", []), "state": interaction.state,
             "final": interaction.is_final, "sent": interaction.sent_wall,

@@ -2,7 +2,9 @@
 
 Events, each with a JSON object as data:
 - `ledger`: one line of the ledger, with its number as the event's id;
-- `interaction`: what the user of one interaction sees now, as `GET /control/interactions/{id}` answers it;
+- `interaction`: what the user of one interaction sees now, as `GET /control/interactions/{id}` answers it; a press is
+  followed by the interaction whose message it was on, which it may have changed or deleted;
+- `message`: a user's own message, as `POST /control/messages` answers it;
 - `faults`: the rules in force, whenever one is added or taken away;
 - `lost`: the reader was too slow and has missed something; it should read everything again.
 """
@@ -31,6 +33,10 @@ class EventFeed:
         self._show = show
         self._readers: set[asyncio.Queue[Event]] = set()
         world.ledger.listen(self._note)
+
+    def publish(self, name: str, data: Any) -> None:
+        """Tell every reader something that is not in the ledger."""
+        self._note({"event": "", "published": (name, data)})
 
     def _note(self, event: Event) -> None:
         for queue in self._readers:
@@ -73,9 +79,12 @@ class EventFeed:
         """Return the lines for some ledger events, and each interaction they concern once, as it is now."""
         if not events:
             return [": still here\n\n"]
-        pieces = [_event("ledger", event, event["n"]) for event in events]
+        pieces = [_event(*event["published"]) for event in events if "published" in event]
+        pieces += [_event("ledger", event, event["n"]) for event in events if "n" in event]
         concerned = dict.fromkeys(str(event["interaction"]) for event in events if event.get("interaction"))
-        pieces += [_event("interaction", shown) for shown in map(self._show, concerned) if shown is not None]
+        shown = {one["id"]: one for one in map(self._show, concerned) if one is not None}
+        owners = [self._show(str(one["of"])) for one in shown.values() if one["of"] and one["of"] not in shown]
+        pieces += [_event("interaction", one) for one in [*shown.values(), *owners] if one is not None]
         if any(event["event"] in ("fault", "fault_removed", "faults_cleared") for event in events):
             pieces.append(_event("faults", self._faults()))
         return pieces

@@ -21,7 +21,7 @@ async function act(wish) {
 
 export const use = (command, options, attachments) => act({ command: command.name, options, attachments });
 
-export const useOn = (command, target) => act({ context_menu: command.name, command: command.name, ...target });
+export const useOn = (command, target) => act({ command: command.name, context_menu: target });
 
 // Buttons are dead until Discord has taken the press, as in its own client.
 export async function press(view, customId, values, control) {
@@ -30,6 +30,16 @@ export async function press(view, customId, values, control) {
   const shown = await act(values ? { ...wish, values } : wish);
   control.removeAttribute("aria-busy");
   if (shown?.state === "failed") toast(shown.ack?.reason || "The application did not respond");
+}
+
+// A message of one's own: bots without a gateway never hear of it, but message commands can be used on it.
+export async function say(content) {
+  try {
+    const written = await api("POST", "/messages", asMe({ content }));
+    if (!state.said.has(written.id)) take("message", written);
+  } catch (error) {
+    toast(error.message);
+  }
 }
 
 export const submit = (interaction, fields) => act({ submit: fields, of: interaction.id });

@@ -13,7 +13,9 @@ const spoken = new Map(); // message id → what was announced of it last
 const started = Date.now() / 1000;
 
 function views() {
-  const found = state.said.filter((one) => visibleHere(one)).map((one) => ({ key: one.id, author: one.user_id, wall: one.wall, body: { id: one.id, content: one.content }, interaction: null }));
+  const here = state.info.channels?.[state.me.place];
+  const found = [...state.said.values()].filter((one) => one.channel_id === here && (state.me.place === "guild" || one.author.id === state.me.id))
+    .map((one) => ({ key: one.id, author: one.author.id, wall: wallOf(one.id), body: one, interaction: null }));
   const taken = new Set();
   for (const interaction of state.interactions.values()) {
     if (![COMMAND, COMPONENT, FORM].includes(interaction.kind) || !visibleHere(interaction)) continue;
@@ -26,6 +28,9 @@ function views() {
   return found.sort((a, b) => a.wall - b.wall);
 }
 
+// An id begins with the milliseconds since 2015.
+const wallOf = (id) => Number((BigInt(id) >> 22n) + 1420070400000n) / 1000;
+
 const visibleHere = (one) => one.place === state.me.place && (one.place === "guild" || one.user_id === state.me.id);
 
 function viewsOf(interaction) {
@@ -36,7 +41,8 @@ function viewsOf(interaction) {
   // A press may change the message it was on: that one belongs to the interaction it came from.
   const foreign = original && original.id === interaction.pressed_on;
   return [foreign ? null : original, ...interaction.followups].filter((body) => body && (!body.ephemeral || own) && !state.dismissed.has(body.id))
-    .map((body, index) => ({ ...base, key: body.id, body, interaction, later: index > 0, wall: interaction.sent + index / 1000 }));
+    .map((body, index) => ({ ...base, key: body.id, body, later: index > 0, wall: interaction.sent + index / 1000 }))
+    .concat(interaction.late.map((body) => ({ ...base, key: body.id, body, wall: wallOf(body.id), standalone: true })));
 }
 
 export function drawMessages() {

@@ -1,9 +1,9 @@
 // The message box. `/` lists the registered commands; a chosen one becomes fields, one option after the other.
 
-import { use } from "./acts.js";
+import { say as sayIt, use } from "./acts.js";
 import { $, h, icon, toast } from "./dom.js";
 import { check, optionField, SUBCOMMAND, GROUP, valueOf } from "./options.js";
-import { changed, state } from "./store.js";
+import { state } from "./store.js";
 import { hideSuggestions, suggest, suggestionKey } from "./suggest.js";
 import { described, named, t } from "./text.js";
 
@@ -57,12 +57,8 @@ function say(box) {
     const exact = entries().find((one) => one.plain.split(" /").some((name) => name.replace(/^\//, "") === text.slice(1).toLowerCase()));
     return exact ? choose(exact) : toast(t("nothing"));
   }
-  const wall = Date.now() / 1000;
-  const id = String((BigInt(Math.round(wall * 1000)) - 1420070400000n) << 22n);
-  state.said.push({ id, wall, user_id: state.me.id, place: state.me.place, content: text });
   box.value = "";
-  changed("interactions");
-  return null;
+  return sayIt(text);
 }
 
 function choose(entry) {

@@ -14,7 +14,7 @@ export function openMenu(view, at) {
   const item = (label, act) => h("button", { role: "menuitem", tabindex: "-1", onclick: () => { closeMenu(); act(); } }, label);
   const list = h("div", { class: "menu", role: "menu", "aria-label": t("more") },
     h("p", { class: "title", "aria-hidden": "true" }, t("apps")),
-    commands.length ? commands.map((command) => item(named(command, state.me.locale), () => useOn(command, targetOf(view)))) : h("p", { class: "nothing" }, t("noApps")),
+    commands.length ? commands.map((command) => item(named(command, state.me.locale), () => useOn(command, view.body.id))) : h("p", { class: "nothing" }, t("noApps")),
     h("hr"),
     view.interaction ? item(t("showWay"), () => { state.chosen = view.interaction.id; document.body.classList.add("show-panel"); changed("chosen"); }) : null,
     item(t("copy"), () => navigator.clipboard?.writeText(view.body?.content || "").catch(() => {})));
@@ -26,11 +26,6 @@ export function openMenu(view, at) {
   opened = { list, before };
   list.querySelector("[role=menuitem]").focus();
   setTimeout(() => document.addEventListener("pointerdown", outside), 0);
-}
-
-function targetOf(view) {
-  if (view.interaction && view.body) return { of: view.interaction.id, target: view.body.id, message_id: view.body.id };
-  return { message: { id: view.key, content: view.body.content, author_id: view.author } };
 }
 
 function keys(event) {

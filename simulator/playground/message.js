@@ -32,7 +32,7 @@ export function messageElement(view) {
   const element = h("article", {
     class: ["message", mine && "ephemeral", pinged && "pinged"].filter(Boolean).join(" "), tabindex: "-1",
     "data-id": view.key, "data-state": interaction?.state, "data-interaction": interaction?.id, "data-message": body?.id, "aria-label": `${name}, ${clock(view.wall)}`,
-  }, interaction ? usedBy(interaction) : null, avatar(view.author), h("div", { class: "content" }, head, contents(view)), tools(view));
+  }, interaction && !view.standalone ? usedBy(interaction) : null, avatar(view.author), h("div", { class: "content" }, head, contents(view)), tools(view));
   return element;
 }
 

@@ -15,7 +15,7 @@ export const state = {
   faults: [],
   operator: null, // {instances, jobs} or null while unknown
   me: { id: isId(saved.id || "") ? saved.id : USERS[0].id, locale: saved.locale || "ko", place: saved.place || "guild" },
-  said: [], // plain messages typed here: they stay on this page, for the app never hears of them
+  said: new Map(), // id → a user's own message
   dismissed: new Set(), // ids of ephemeral messages put away
   connected: false,
   chosen: null, // the interaction whose way is shown; null follows the newest
@@ -68,6 +68,8 @@ async function readNow() {
   const [info, commands, newest, events, faults] = await Promise.all([
     api("GET", "/info"), api("GET", "/commands"), api("GET", "/messages?limit=200"), api("GET", "/ledger"), api("GET", "/faults"),
   ]);
+  const channels = await Promise.all(Object.values(info.channels).map((id) => api("GET", `/channel?id=${id}&limit=200`)));
+  state.said = new Map(channels.flat().filter((one) => !one.author.bot).map((one) => [one.id, one]));
   Object.assign(state, { info, commands: Object.values(commands).flat(), events, faults });
   state.interactions = new Map(newest.reverse().map((one) => [one.id, one]));
   for (const topic of ["info", "commands", "interactions", "events", "faults"]) changed(topic);
@@ -78,7 +80,10 @@ export function take(name, data) {
     backlog.push([name, data]);
     return;
   }
-  if (name === "interaction") {
+  if (name === "message") {
+    state.said.set(data.id, data);
+    changed("interactions");
+  } else if (name === "interaction") {
     state.interactions.set(data.id, data);
     changed("interactions");
   } else if (name === "ledger") {

@@ -18,7 +18,8 @@ export function wayOf(interaction) {
   if (!sent) return null;
   const after = (t) => (t - sent.t) * 1000;
   const acks = own.filter((event) => event.event === "acked" || event.event === "ack_failed");
-  const webhooks = own.filter((event) => event.event === "webhook");
+  // A late answer is posted to the channel by the bot's own token: no webhook, but the same last step.
+  const webhooks = own.filter((event) => event.event === "webhook" || event.event === "channel_message").map((event) => ({ ...event, ok: event.status < 300 }));
   const job = state.operator?.jobs.find((one) => String(one.id) === interaction.id) || null;
   const finals = [...acks, ...webhooks].filter((event) => event.final);
   const calls = callsOf(interaction, sent, job, finals.length ? finals[0].t : Infinity).map((call) => ({ ...call, start: after(call.t) }));
