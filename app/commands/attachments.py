@@ -150,7 +150,7 @@ NO_FILES = ChatFiles()
 def attached(interaction: Interaction, option: str) -> Attached | None:
     """Return the file given in an option; None if there is none, or the payload does not describe it."""
     files = interaction.resolved.get("attachments")
-    described = files.get(interaction.options.get(option)) if isinstance(files, Mapping) else None
+    described = files.get(str(interaction.options.get(option))) if isinstance(files, Mapping) else None
     return described_file(described)
 
 

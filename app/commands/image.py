@@ -190,8 +190,8 @@ def _answer(
         ratios=_other_ratios(request),
         upscale=request is not None and not several and can_enlarge(context),
     )
-    usage = context.services.prices.priced(Usage(images=len(images)))
-    return Answer(Message("\n".join(lines), attachments=files, components=rows), sent[0].provider, usage=usage)
+    message = Message("\n".join(lines), attachments=files, components=rows)
+    return Answer(message, sent[0].provider, usage=Usage(images=len(images)))
 
 
 def _other_ratios(request: ImageRequest | None) -> dict[str, Text]:
@@ -232,9 +232,7 @@ COMMAND = JobCommand(
             ),
             attachment(
                 Text(ko=SOURCE_OPTION, en="source"),
-                Text(
-                    ko="바탕으로 삼을 그림 (비율은 이 그림을 따라요)", en="A picture to start from; keeps its ratio"
-                ),
+                Text(ko="바탕으로 삼을 그림 (비율은 이 그림을 따라요)", en="A picture to start from; keeps its ratio"),
             ),
             private_option(),
         ],

@@ -1,17 +1,25 @@
-"""`/비디오`: a description, and the video, in steps of which one costs money.
+"""`/비디오`: a description, maybe the picture to begin with, and the video, in steps of which one costs money.
 
 `submitting` is recorded before the create call and `submitted` with the task id after it. Found in `submitting` again
 after a crash, nobody knows whether the task was made and paid for: it is never submitted a second time on its own.
 A submitted task is polled to its end by the key set that made it, so its job is pinned to this instance.
+
+Stopped before the create call, it cost nothing. Stopped during that call, its answer is waited for, so that the user
+hears whether it was paid for; stopped after it, it was.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from app.balancing.keyset import MINIMAX, concerns_key
+from app.commands.attachments import FIRST_FRAME, FIRST_FRAME_OPTION, picture, picture_fault
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext
-from app.commands.definition import option, slash
+from app.commands.buttons import answer_rows
+from app.commands.definition import attachment, option, slash
 from app.commands.formatting import duration, quote
-from app.commands.options import text_fault
+from app.commands.options import private_option, private_wanted, text_fault
 from app.discord.models import Interaction
 from app.discord.replies import Attachment, Message
 from app.discord.wire import OptionType
@@ -26,7 +34,9 @@ from app.errors import (
 )
 from app.providers.base import VideoFile, VideoRequest, VideoStage
 from app.texts import Text
+from app.userdata.usage import Usage
 
+DESCRIPTION_OPTION = "설명"
 LONGEST_DESCRIPTION = 2000
 
 CREATE_TIMEOUT_S = 60.0
@@ -44,10 +54,15 @@ SHORTEST_S = CREATE_TIMEOUT_S + TIME_TO_DELIVER_S
 LAST_WORD_S = 5.0
 """A download ends this long before the deadline, so that the link can still be given instead."""
 
-_EMPTY = Text(ko="어떤 영상을 만들지 설명해 주세요.", en="Please describe the video.")
+STOPPED = "Stopped"
+"""Stands for an error's class name where the user has ended the wait."""
+
+_EMPTY = Text(
+    ko="어떤 영상을 만들지 설명해 주세요. 비용은 들지 않았어요.", en="Please describe the video. This cost nothing."
+)
 _TOO_LONG = Text(
-    ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요.",
-    en="That description is too long: {limit:,} characters at most.",
+    ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요. 비용은 들지 않았어요.",
+    en="That description is too long: {limit:,} characters at most. This cost nothing.",
 ).format(limit=LONGEST_DESCRIPTION)
 _SUBMITTING = Text(ko=PROGRESS_MARK + " 영상을 요청하고 있어요…", en=PROGRESS_MARK + " Requesting your video…")
 _WORKING = Text(
@@ -67,11 +82,16 @@ _LINK = Text(
     ko="🎬 MiniMax\n{prompt}\n영상을 여기에 첨부할 수 없어 링크로 드려요 (약 1시간 동안 유효): {url}",
     en="🎬 MiniMax\n{prompt}\nThe video can't be attached here; this link works for about an hour: {url}",
 )
+_STOPPED = Text(
+    ko="⏹ 기다리기를 멈췄어요. 영상은 이미 요청한 뒤여서 비용이 들었어요.\n{prompt}",
+    en="⏹ Stopped waiting. The video had been requested already, so it was paid for.\n{prompt}",
+)
 
 
 def check(interaction: Interaction) -> Text | None:
-    """A description has to be there, and short enough."""
-    return text_fault(interaction, "설명", LONGEST_DESCRIPTION, empty=_EMPTY, too_long=_TOO_LONG)
+    """A description has to be there and short enough, and a first frame one that can be taken."""
+    wrong = text_fault(interaction, DESCRIPTION_OPTION, LONGEST_DESCRIPTION, empty=_EMPTY, too_long=_TOO_LONG)
+    return wrong or picture_fault(interaction, FIRST_FRAME_OPTION, FIRST_FRAME)
 
 
 async def run(context: JobContext) -> Answer:
@@ -80,28 +100,48 @@ async def run(context: JobContext) -> Answer:
     if facts.get("step") == "submitting":
         raise VideoUnknown("the process died between the create call and its answer", provider=MINIMAX)
     task_id = str(facts["task_id"]) if facts.get("step") == "submitted" else await _create(context)
+    if context.stopping():
+        return _answer(context, Message(_STOPPED.format(prompt=_prompt(context)).to(context.locale)), STOPPED)
+    try:
+        return await _deliver(context, task_id)
+    except asyncio.CancelledError:
+        if not context.stopping():
+            raise
+    return _answer(context, Message(_STOPPED.format(prompt=_prompt(context)).to(context.locale)), STOPPED)
+
+
+async def _deliver(context: JobContext, task_id: str) -> Answer:
+    """Follow the task to its end and fetch what it made."""
     file = await _follow(context, task_id)
     context.progress.show(_DOWNLOADING)
     limit = min(context.interaction.attachment_size_limit, LARGEST_ATTACHED)
     timeout = min(DOWNLOAD_TIMEOUT_S, max(1.0, context.seconds_left() - LAST_WORD_S))
     data = await _fetch(context, file, limit, timeout)
-    prompt = quote(context.interaction.options["설명"])
     if data is None:
-        return Answer(Message(_LINK.format(prompt=prompt, url=file.url).to(context.locale)), MINIMAX)
-    return Answer(Message(f"🎬 MiniMax\n{prompt}", attachments=(Attachment("video.mp4", data, "video/mp4"),)), MINIMAX)
+        return _answer(context, Message(_LINK.format(prompt=_prompt(context), url=file.url).to(context.locale)))
+    attached = (Attachment("video.mp4", data, "video/mp4"),)
+    return _answer(context, Message(f"🎬 MiniMax\n{_prompt(context)}", attachments=attached))
+
+
+def _answer(context: JobContext, message: Message, error: str = "") -> Answer:
+    rows = answer_rows(context.job.id, context.interaction.user_id, context.locale)
+    return Answer(replace(message, components=rows), MINIMAX, usage=Usage(videos=1), error=error)
+
+
+def _prompt(context: JobContext) -> str:
+    return quote(context.interaction.options[DESCRIPTION_OPTION])
 
 
 async def _create(context: JobContext) -> str:
     """Record, call, record: in this order, and the call only ever once."""
+    context.progress.show(_SUBMITTING)
+    request = await _request(context)
     if context.seconds_left() < SHORTEST_S:
         raise ProviderTimeout("too little time is left to make a video", provider=MINIMAX)
-    context.progress.show(_SUBMITTING)
-    services = context.services
-    request = VideoRequest(context.interaction.options["설명"])
     async with context.use(MINIMAX):
         await context.checkpoint({"step": "submitting"}, False)
         try:
-            task_id = await services.video.create(request, timeout_s=CREATE_TIMEOUT_S)
+            task_id = await _heard_out(context, request)
         except ProviderError as error:
             if _may_have_been_made(error):
                 raise VideoUnknown(f"the create call ended without an answer: {error}", provider=MINIMAX) from error
@@ -109,6 +149,25 @@ async def _create(context: JobContext) -> str:
             raise
     await context.checkpoint({"step": "submitted", "task_id": task_id}, True)
     return task_id
+
+
+async def _request(context: JobContext) -> VideoRequest:
+    first = await picture(context, FIRST_FRAME_OPTION, FIRST_FRAME)
+    return VideoRequest(context.interaction.options[DESCRIPTION_OPTION], await first.data_url() if first else "")
+
+
+async def _heard_out(context: JobContext, request: VideoRequest) -> str:
+    """Make the create call; a user who stops it meanwhile does not end it, for only its answer says what it cost."""
+    call = asyncio.ensure_future(context.services.video.create(request, timeout_s=CREATE_TIMEOUT_S))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        if context.stopping():
+            return await call
+        raise
+    finally:
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
 
 
 def _may_have_been_made(error: ProviderError) -> bool:
@@ -178,16 +237,22 @@ COMMAND = JobCommand(
         [
             option(
                 OptionType.STRING,
-                Text(ko="설명", en="description"),
+                Text(ko=DESCRIPTION_OPTION, en="description"),
                 Text(ko="어떤 영상을 원하나요?", en="What should the video show?"),
                 required=True,
                 min_length=1,
                 max_length=LONGEST_DESCRIPTION,
-            )
+            ),
+            attachment(
+                Text(ko=FIRST_FRAME_OPTION, en="first-frame"),
+                Text(ko="영상이 시작될 그림", en="The picture the video begins with"),
+            ),
+            private_option(),
         ],
     ),
     kind="video",
     providers=(MINIMAX,),
     check=check,
     run=run,
+    private=private_wanted,
 )

@@ -210,9 +210,9 @@ class Kitchen:
         job = await self.bench.lease(job_id, kind, payload=json.dumps(body).encode())
         return await self.run(job)
 
-    async def ask(self, kind: str, options: dict[str, Any], **how: Any) -> Message:
+    async def ask(self, kind: str, options: dict[str, Any], *, job_id: str = "1", **how: Any) -> Message:
         """Like `serve`, with what `asking` takes."""
-        return await self.run(await self.bench.lease("1", kind, payload=asking("1", options, **how)))
+        return await self.run(await self.bench.lease(job_id, kind, payload=asking(job_id, options, **how)))
 
     async def run(self, job: Any) -> Message:
         """Run a leased job to its end."""
