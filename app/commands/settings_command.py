@@ -116,7 +116,7 @@ async def _reset(context: InstantContext) -> Message:
     scope = Scope.GUILD if options.get(_WHOSE.ko) == Scope.GUILD else Scope.USER
     whose = _whose(context.interaction, scope)
     field = options.get(_FIELD.ko, _ALL)
-    if field != _ALL and field not in NAMES:
+    if field not in [*NAMES, _ALL]:
         raise _Refused(_not_offered(_FIELD, [*NAMES, _ALL]))
     await _save(people_of(context), scope, whose, dict.fromkeys(NAMES if field == _ALL else [field]))
     return await _view(context, scope, _CLEARED)
