@@ -32,6 +32,10 @@ class Bench:
     async def progress(self, text: str = "progress", token: str = TOKEN, **times: float) -> bool:
         return await self.edit(Message(text), token, final=False, **times)
 
+    async def post(self, text: str = "part", token: str = TOKEN, **times: float) -> str:
+        times = {"received_at": self.received_at, "expires_at": self.expires_at, **times}
+        return await self.client.post(token, Message(text), **times)
+
     async def edit(self, message: Message, token: str = TOKEN, *, final: bool = True, **times: float) -> bool:
         times = {"received_at": self.received_at, "expires_at": self.expires_at, **times}
         return await self.client.edit_original(token, message, final=final, **times)
@@ -42,16 +46,16 @@ MakeBench = Callable[..., Awaitable[Bench]]
 
 @pytest.fixture
 async def bench() -> AsyncIterator[MakeBench]:
-    """Return a maker of benches: the answers Discord gives, then the client's own keyword arguments."""
+    """Return a maker of benches: the answers Discord gives, which Discord, the client's own keyword arguments."""
     async with AsyncExitStack() as stack:
 
-        async def make(*answers: Answer, **options: Any) -> Bench:
+        async def make(*answers: Answer, discord: type[ScriptedDiscord] = ScriptedDiscord, **options: Any) -> Bench:
             clock = FakeClock()
-            discord = ScriptedDiscord(clock, *answers)
-            http = await stack.enter_async_context(httpx2.AsyncClient(transport=httpx2.MockTransport(discord)))
+            scripted = discord(clock, *answers)
+            http = await stack.enter_async_context(httpx2.AsyncClient(transport=httpx2.MockTransport(scripted)))
             outcomes: list[str] = []
             options = {"random": lambda: 1.0, "on_call": lambda outcome, _: outcomes.append(outcome), **options}
-            made = Bench(clock, discord, FollowUpClient(http, API_URL, APPLICATION, clock, **options))
+            made = Bench(clock, scripted, FollowUpClient(http, API_URL, APPLICATION, clock, **options))
             made.outcomes = outcomes
             return made
 

@@ -75,6 +75,51 @@ class ScriptedDiscord:
         return answer if isinstance(answer, httpx2.Response) else await answer()
 
 
+@dataclass
+class Window:
+    """A limit that starts with its first call, as Discord's do."""
+
+    limit: int
+    seconds: float
+    started: float = float("-inf")
+    used: int = 0
+
+    def wait(self, now: float) -> float:
+        """Return how long a call has to wait; 0 if it may go."""
+        if now >= self.started + self.seconds:
+            self.started, self.used = now, 0
+        return 0.0 if self.used < self.limit else self.started + self.seconds - now
+
+
+class LimitedDiscord(ScriptedDiscord):
+    """Enforces 5 calls in 2 s and 30 in 60 s for each token; its headers tell of the one that leaves fewer calls.
+
+    `refused` counts the 429s.
+    """
+
+    def __init__(self, clock: FakeClock, *answers: Answer, latency: float = 0.0) -> None:
+        super().__init__(clock, *answers)
+        self.latency = latency
+        self.refused = 0
+        self._windows: dict[str, tuple[Window, Window]] = {}
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        now = self.clock.elapsed
+        windows = self._windows.setdefault(request.url.path.split("/")[5], (Window(5, 2.0), Window(30, 60.0)))
+        wait = max(window.wait(now) for window in windows)
+        if wait:
+            self.refused += 1
+            return limited(wait)
+        for window in windows:
+            window.used += 1
+        response = await super().__call__(request)
+        tight = min(windows, key=lambda window: window.limit - window.used)
+        response.headers["X-RateLimit-Limit"] = str(tight.limit)
+        response.headers["X-RateLimit-Remaining"] = str(tight.limit - tight.used)
+        response.headers["X-RateLimit-Reset-After"] = f"{tight.started + tight.seconds - self.clock.elapsed:.3f}"
+        return response
+
+
 def ok(*, remaining: int | None = None, reset_after: float = 0.0) -> httpx2.Response:
     headers = {}
     if remaining is not None:
