@@ -134,6 +134,7 @@ class Instance:
             remover=self._removal,
             people=self._people(),
             refuse=partial(refusal, rules=self._access),
+            on_stop=self.worker.stop_job,
         )
         self.asgi: ASGIApp = InteractionsEndpoint(self.edge, self._make_api(), settings.instance_id)
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from app.balancing.keyset import OPENAI
-from app.commands import attachments
+from app.commands import attachments, chat_form
 from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext, Memory, conversation_of
 from app.commands.buttons import Action, answer_rows
@@ -308,6 +309,7 @@ COMMAND = JobCommand(
     providers=(OPENAI,),
     check=check,
     run=run,
+    form=partial(chat_form.opened, question=QUESTION, file=attachments.CHAT_OPTION),
     private=private_wanted,
     autocomplete=complete_model,
 )

@@ -84,9 +84,12 @@ async def test_a_text_that_is_none(command: str, name: str, value: Any) -> None:
 @pytest.mark.parametrize("command", [command.name for command in JOBS])
 @pytest.mark.parametrize("options", [None, [], {"prompt": "가"}, {"": "가"}])
 async def test_a_required_option_that_is_missing(command: str, options: Any) -> None:
-    """No option at all, or only others: a private refusal and no job."""
+    """No option at all, or only others: a private refusal, or the form that asks for it, and no job."""
     bench, reply = await ask(command, options)
-    message_of(reply, ephemeral=True)
+    if command == "채팅":
+        assert reply.label == "form" and b'"type":9' in reply.body
+    else:
+        message_of(reply, ephemeral=True)
     assert bench.store.jobs == {}
 
 
