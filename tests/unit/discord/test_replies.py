@@ -23,10 +23,14 @@ from app.discord.replies import (
     encode,
     immediate,
     link_button,
+    modal,
     multipart_fields,
+    post_payload,
+    select,
+    text_input,
     updated,
 )
-from app.discord.wire import USER_AGENT, ButtonStyle
+from app.discord.wire import USER_AGENT, ButtonStyle, TextInputStyle
 
 
 def test_the_constant_answers() -> None:
@@ -111,6 +115,58 @@ def test_buttons_have_discords_shape() -> None:
             {"type": 2, "style": 5, "label": "문서", "url": "https://a.test"},
         ],
     }
+
+
+def test_a_new_message_says_only_what_it_has() -> None:
+    """It pings nobody, or one user; it is private if asked for."""
+    assert post_payload(Message("a")) == {"content": "a", "allowed_mentions": {"parse": []}}
+    assert post_payload(Message("a"), ephemeral=True, user_id="5") == {
+        "content": "a",
+        "allowed_mentions": {"parse": [], "users": ["5"]},
+        "flags": 64,
+    }
+
+
+def test_a_form_has_its_fields_in_labels() -> None:
+    """Type 9, with text inputs (4) in labels (18) and no word of what was not given."""
+    short = text_input("b", "이름", style=TextInputStyle.SHORT, required=False, min_length=1, max_length=9)
+    long = text_input("a", "질문", description="무엇이든", value="v", placeholder="p")
+    assert json.loads(modal("form:채팅", "제목", [long, short])) == {
+        "type": 9,
+        "data": {
+            "custom_id": "form:채팅",
+            "title": "제목",
+            "components": [
+                {
+                    "type": 18,
+                    "label": "질문",
+                    "description": "무엇이든",
+                    "component": {
+                        "type": 4, "custom_id": "a", "style": 2, "required": True, "max_length": 4000, "value": "v",
+                        "placeholder": "p",
+                    },
+                },
+                {
+                    "type": 18,
+                    "label": "이름",
+                    "component": {
+                        "type": 4, "custom_id": "b", "style": 1, "required": False, "min_length": 1, "max_length": 9,
+                    },
+                },
+            ],
+        },
+    }  # fmt: skip
+
+
+def test_a_menu_shows_what_was_chosen() -> None:
+    """Labels are shown, values sent back; one may be set from the start."""
+    assert select("ratio:1", [("가로", "16:9"), ("세로", "9:16")], "비율", chosen="9:16") == {
+        "type": 3,
+        "custom_id": "ratio:1",
+        "options": [{"label": "가로", "value": "16:9"}, {"label": "세로", "value": "9:16", "default": True}],
+        "placeholder": "비율",
+    }
+    assert "placeholder" not in select("ratio:1", [("가로", "16:9")])
 
 
 def test_what_utf8_cannot_hold_does_not_stop_an_answer() -> None:
