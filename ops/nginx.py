@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ops.envfile import ROOT
 from ops.failures import OpsError
+from ops.packages import install, root_prefix
 
 PACKAGES = ("nginx", "libnginx-mod-http-js")
 _BINARIES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx")
@@ -39,42 +40,19 @@ def ensure_nginx() -> Nginx:
     """Return nginx, installing Debian's packages first if they are missing and this user may."""
     found = find_nginx()
     if found is None:
-        prefix = _root_prefix()
+        prefix = root_prefix()
         if prefix is None or shutil.which("apt-get") is None:
             raise OpsError(
                 "nginx with its JavaScript module is not installed.",
                 hint=f"Install the packages {' and '.join(PACKAGES)} "
                 f"(sudo apt-get install -y --no-install-recommends {' '.join(PACKAGES)}), then start again.",
             )
-        _install(prefix)
+        with _services_stay_off(prefix):
+            install(prefix, "nginx", PACKAGES)
         found = find_nginx()
     if found is None:
         raise OpsError(f"nginx was installed, but its module {_MODULE} was not found in {', '.join(_MODULE_DIRS)}.")
     return found
-
-
-def _root_prefix() -> list[str] | None:
-    """What to put before a command to run it as root; None if that is not possible without asking."""
-    if os.geteuid() == 0:
-        return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return ["sudo", "-n"]
-    return None
-
-
-def _install(prefix: list[str]) -> None:
-    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-    install = [*apt, "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
-    with _services_stay_off(prefix):
-        # The package lists may be older than the archive, so update first; a stale list may still do.
-        subprocess.run([*apt, "update", "-qq"], capture_output=True, check=False)
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr or done.stdout).strip().splitlines()[-5:]
-        raise OpsError("nginx could not be installed:\n  " + "\n  ".join(last))
 
 
 @contextmanager

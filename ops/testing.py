@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from ops.chromium import ensure_chromium
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
 from ops.nginx import ensure_nginx
@@ -24,10 +25,13 @@ STEPS: list[tuple[str, list[str]]] = [
 
 def run_tests(pytest_arguments: Sequence[str], console: Console) -> int:
     """Run every step even if one fails, so that one run shows all there is to repair."""
-    try:
-        ensure_nginx()
-    except OpsError as error:
-        console.print(f"{error} {error.hint}\nThe tests that need it will be skipped.", style="yellow", markup=False)
+    for ensure in (ensure_nginx, ensure_chromium):
+        try:
+            ensure()
+        except OpsError as error:
+            console.print(
+                f"{error} {error.hint}\nThe tests that need it will be skipped.", style="yellow", markup=False
+            )
     results = []
     for name, arguments in [*STEPS, ("tests", ["-m", "pytest", *pytest_arguments])]:
         console.rule(f"{name}: {' '.join(arguments[1:]) if arguments[0] == '-m' else 'lint-imports'}")

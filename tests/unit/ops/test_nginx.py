@@ -24,7 +24,7 @@ esac
 def nginx_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without nginx, with root's rights and an apt-get that only writes down what it is asked."""
     monkeypatch.setattr(nginx, "_POLICY", tmp_path / "policy-rc.d")
-    monkeypatch.setattr(nginx, "_root_prefix", list)
+    monkeypatch.setattr(nginx, "root_prefix", list)
     found = iter([None, Nginx("/usr/sbin/nginx", "/module.so")])
     monkeypatch.setattr(nginx, "find_nginx", lambda: next(found))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -69,7 +69,7 @@ def test_a_failed_installation_is_told_and_cleared_away(missing: Path) -> None:
 
 def test_without_roots_rights_the_packages_are_named(missing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence can be acted on as it stands."""
-    monkeypatch.setattr(nginx, "_root_prefix", lambda: None)
+    monkeypatch.setattr(nginx, "root_prefix", lambda: None)
     with pytest.raises(OpsError) as caught:
         ensure_nginx()
     assert "apt-get install -y --no-install-recommends nginx libnginx-mod-http-js" in caught.value.hint
