@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 import structlog
 
 from app.commands.base import Answer, JobContext
+from app.commands.quoted import text_of
 from app.errors import ModerationUnavailable, PromptFlagged, ProviderError
 from app.providers.base import Moderator
 from app.redaction import excerpt
@@ -98,7 +99,7 @@ def _written(context: JobContext) -> Iterator[str]:
     """What people wrote; choices are texts too, and do no harm."""
     interaction = context.interaction
     words = [value for value in interaction.options.values() if isinstance(value, str)]
-    words += [str(interaction.target_message.get("content") or ""), context.preferences.persona or ""]
+    words += [text_of(interaction.target_message), context.preferences.persona or ""]
     yield from (word for word in words if word.strip())
 
 
