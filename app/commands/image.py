@@ -55,6 +55,10 @@ STYLES = {
 
 VARIATIONS = 4
 
+LARGEST_REQUEST = 24_000_000
+"""What several pictures may have together: Discord takes 25 MB a request, and more only where one file may have more
+(resources/message#create-message)."""
+
 _ENLARGED = PictureRule(
     Text(
         ko="PNG·JPEG·WebP 그림을 10 MB까지 크게 만들 수 있어요.",
@@ -170,7 +174,7 @@ def _answer(
 ) -> Answer:
     """Lay out what was drawn. `request` is None for a picture made larger, which is not made larger again."""
     limit = context.interaction.attachment_size_limit
-    sent = [image for image in images if len(image.data) <= limit]
+    sent = _fitting(images, limit)
     if not sent:
         image = images[0]
         said = f"the picture's {len(image.data)} bytes exceed the limit of {limit}"
@@ -192,6 +196,17 @@ def _answer(
     )
     message = Message("\n".join(lines), attachments=files, components=rows)
     return Answer(message, sent[0].provider, usage=Usage(images=len(images)))
+
+
+def _fitting(images: list[GeneratedImage], limit: int) -> list[GeneratedImage]:
+    """Return the pictures that may be attached: each within `limit`, and all together within one request."""
+    fitting: list[GeneratedImage] = []
+    room = max(LARGEST_REQUEST, limit)
+    for image in images:
+        if len(image.data) <= min(limit, room):
+            fitting.append(image)
+            room -= len(image.data)
+    return fitting
 
 
 def _other_ratios(request: ImageRequest | None) -> dict[str, Text]:

@@ -133,6 +133,19 @@ async def test_fewer_variations_are_shown_and_counted(kitchen: Kitchen) -> None:
     assert used(kitchen).images == 2
 
 
+async def test_variations_fit_into_one_request(kitchen: Kitchen) -> None:
+    """Symptom in waiting: four pictures, each within the limit for a file, of 28 MB together, and a 413 from Discord.
+
+    Rule: as many as fit are sent, and the line says so; where one file may be larger than that, so may all.
+    """
+    kitchen.stability.script = [bytes(7_000_000)]
+    message = await kitchen.ask("image", ASKED, derived=VARY, size_limit=10_000_000)
+    assert len(message.attachments) == 3
+    assert "4장 가운데 3장" in message.content
+    message = await kitchen.ask("image", ASKED, derived=VARY, size_limit=50_000_000, job_id="2")
+    assert len(message.attachments) == 4
+
+
 @pytest.mark.parametrize(
     ("script", "error"),
     [
