@@ -25,13 +25,9 @@ from app.providers.wire import Answer, Wire, encodable, timeouts
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, AsyncStream
-    from openai.types.chat import (
-        ChatCompletionChunk,
-        ChatCompletionContentPartParam,
-        ChatCompletionMessageParam,
-    )
+    from openai.types.chat import ChatCompletionContentPartParam, ChatCompletionMessageParam
 
-    _Stream = AsyncStream[ChatCompletionChunk]
+    _Stream = AsyncStream[object]
 
 T = TypeVar("T")
 _USAGE_GRACE_S = 2.0
@@ -81,7 +77,6 @@ class OpenAIChat:
             http_client=httpx2.AsyncClient(transport=BoundedTransport(wire.http_client), trust_env=False),
         )
         client.organization = client.project = None
-        _ = client.chat.completions  # loads the other half of the SDK's modules, still in this thread
         return client
 
     async def stream(self, request: ChatRequest, *, timeout_s: float) -> AsyncGenerator[ChatChunk, None]:
@@ -119,14 +114,23 @@ class OpenAIChat:
     async def _open(self, request: ChatRequest, timeout_s: float) -> _Stream:
         await self.warm()
         assert self._client is not None
-        stream = await self._client.chat.completions.create(
-            model=request.model or self._model,
-            messages=_messages(request),
+        from openai import AsyncStream
+
+        stream = await self._client.post(
+            "/chat/completions",
+            body={
+                "model": request.model or self._model,
+                "messages": _messages(request),
+                "stream": True,
+                "stream_options": {"include_usage": True},
+                "max_completion_tokens": self._max_output_tokens,
+                **({"safety_identifier": request.user_ref} if request.user_ref else {}),
+            },
+            options={"timeout": timeouts(timeout_s)},
+            # Frames come as plain JSON: see app/providers/openai_frames.py.
+            cast_to=object,
             stream=True,
-            stream_options={"include_usage": True},
-            max_completion_tokens=self._max_output_tokens,
-            extra_body={"safety_identifier": request.user_ref} if request.user_ref else None,
-            timeout=timeouts(timeout_s),
+            stream_cls=AsyncStream[object],
         )
         self._wire.tell_rate(stream.response.headers)
         return stream

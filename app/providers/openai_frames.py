@@ -1,6 +1,7 @@
 """Puts the frames of a streamed chat completion together: text, why it ended, what it cost.
 
-The SDK does not check frames against its own types, so every field is looked at as if anything could stand there.
+A frame is taken as the JSON it is. Making the SDK's own objects of it, which it does not check against their types
+either, costs three times as much as all the rest, for each of some forty frames a second and user.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ class Transcript:
 
     def take(self, frame: object) -> str:
         """Take one frame in and return the text it adds; raise what the frame itself says went wrong."""
-        self._take_usage(getattr(frame, "usage", None))
-        choices = getattr(frame, "choices", None)
+        self._take_usage(_get(frame, "usage"))
+        choices = _get(frame, "choices")
         if self.finish is not None or not isinstance(choices, list) or not choices:
             return ""
-        delta = getattr(choices[0], "delta", None)
-        refusal = getattr(delta, "refusal", None)
+        delta = _get(choices[0], "delta")
+        refusal = _get(delta, "refusal")
         if isinstance(refusal, str) and refusal.strip():
             raise ProviderRefused("openai: the model refused to answer", provider="openai")
-        content = getattr(delta, "content", None)
+        content = _get(delta, "content")
         text = self._whole(content) if isinstance(content, str) else ""
-        self._take_finish(getattr(choices[0], "finish_reason", None))
+        self._take_finish(_get(choices[0], "finish_reason"))
         return self._bounded(text)
 
     def last(self) -> ChatChunk:
@@ -59,7 +60,7 @@ class Transcript:
         self.finish = finish
 
     def _take_usage(self, usage: object) -> None:
-        prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+        prompt, completion = _get(usage, "prompt_tokens"), _get(usage, "completion_tokens")
         if isinstance(prompt, int) and isinstance(completion, int):
             self.prompt_tokens, self.completion_tokens = prompt, completion
 
@@ -77,3 +78,7 @@ class Transcript:
         if self._chars >= ANSWER_CHARS:
             self.finish, self.overflowed = ChatFinish.LENGTH, True
         return text
+
+
+def _get(parent: object, name: str) -> object:
+    return parent.get(name) if isinstance(parent, dict) else None
