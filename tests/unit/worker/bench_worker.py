@@ -80,8 +80,9 @@ class Bench:
     """`commands[kind]` is what a job of that kind runs."""
 
     def __init__(
-        self, *, owner: int = 1, instances: int = 2, clock: FakeClock | None = None, services: Services | None = None
-    ) -> None:
+        self, *, owner: int = 1, instances: int = 2, clock: FakeClock | None = None, services: Services | None = None,
+        delivery: Callable[[Bench], Delivery] | None = None,
+    ) -> None:  # fmt: skip
         self.clock = clock or FakeClock()
         self.store = MemoryStore()
         self.counters = MemoryCounters()
@@ -105,7 +106,8 @@ class Bench:
         self.conversations = MemoryConversations()
         self.services = services or idle_services(self.keys, self.conversations)
         self.leases = LeaseBook(self.store, self.clock, owner=owner, lease_s=LEASE_S)
-        self.delivery = Delivery(cast(FollowUpClient, self.discord), self.store, self.clock)
+        follow_up = cast(FollowUpClient, self.discord)
+        self.delivery = delivery(self) if delivery else Delivery(follow_up, self.store, self.clock)
         self.runner = Runner(
             instance=owner, store=self.store, leases=self.leases, commands=self.commands,
             services=self.services, delivery=self.delivery, overview=self.overview, clock=self.clock,
