@@ -20,7 +20,7 @@ def utf16_length(text: str) -> int:
     Discord's API counts code points (discord-api-docs#1315), its clients UTF-16 units; what fits the larger count
     fits both.
     """
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut_before(text: str, start: int, end: int) -> int:
