@@ -28,11 +28,11 @@ READ_WITHIN_S: Final = 0.5
 """What is looked up before a job is recorded has to leave intake its own time within Discord's three seconds."""
 
 UNKNOWN_COMPONENT = Text(
-    ko="이 버튼이나 양식은 더 이상 쓸 수 없어요. 비용은 들지 않았어요. 명령을 다시 실행해 주세요.",
+    ko="이 버튼이나 양식은 더 이상 쓸 수 없고, 비용은 들지 않았어요. 명령을 다시 실행해 주세요.",
     en="This button or form no longer works. This cost nothing; please run the command again.",
 )
 TOO_SLOW = Text(
-    ko="지금은 상태를 읽을 수 없어요. 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
+    ko="지금은 상태를 읽을 수 없고, 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
     en="The system's state can't be read right now. This cost nothing; please try again in a moment.",
 )
 _NOT_YOURS = Text(

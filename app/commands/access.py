@@ -23,15 +23,15 @@ _THREADS = (10, 11, 12)
 """Channel types: announcement, public and private thread (channel#channel-object-channel-types)."""
 
 NOBODY_ELSE = Text(
-    ko="이 봇은 운영자가 허용한 사람만 쓸 수 있어요. 비용은 들지 않았어요. 쓰고 싶다면 운영자에게 문의해 주세요.",
+    ko="이 봇은 운영자가 허용한 사람만 쓸 수 있어 비용 없이 거절했어요. 쓰고 싶다면 운영자에게 문의해 주세요.",
     en="Only people the operator has allowed can use this bot. This cost nothing; please ask the operator for access.",
 )
 NOT_HERE = Text(
-    ko="이곳에서는 이 봇을 쓸 수 없어요. 비용은 들지 않았어요. 허용된 서버나 채널에서 다시 시도해 주세요.",
+    ko="이곳에서는 이 봇을 쓸 수 없고, 비용은 들지 않았어요. 허용된 서버나 채널에서 다시 시도해 주세요.",
     en="This bot can't be used here. This cost nothing; please use it in a server or channel where it is allowed.",
 )
 BLOCKED = Text(
-    ko="이 봇을 쓸 수 없도록 설정되어 있어요. 비용은 들지 않았어요. 이유는 운영자에게 문의해 주세요.",
+    ko="이 봇을 쓸 수 없도록 설정되어 있고, 비용은 들지 않았어요. 이유는 운영자에게 문의해 주세요.",
     en="You have been blocked from this bot. This cost nothing; please ask the operator why.",
 )
 

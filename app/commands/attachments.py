@@ -49,7 +49,7 @@ _TEXT_SUFFIXES = frozenset(_TEXT_ENDINGS.split())
 _TEXT_NAMES = frozenset({"dockerfile", "makefile", "license", "readme", ".gitignore", ".env"})
 
 _NAME_LOST = Text(
-    ko="첨부한 파일을 찾을 수 없어요. 비용은 들지 않았어요. 다시 첨부해 주세요.",
+    ko="첨부한 파일을 찾을 수 없고, 비용은 들지 않았어요. 다시 첨부해 주세요.",
     en="The attached file can't be found, and this cost nothing. Please attach it again.",
 )
 _NOT_TAKEN = Text(

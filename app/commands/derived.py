@@ -30,15 +30,15 @@ REPEATING: Final = frozenset({Action.AGAIN, Action.CONTINUE, Action.VARY, Action
 """The actions that make a new job of one that is done."""
 
 _NO_PICTURE = Text(
-    ko="크게 만들 그림이 이 메시지에 없어요. 비용은 들지 않았어요. 그림을 새로 그려 주세요.",
+    ko="크게 만들 그림이 이 메시지에 없고, 비용은 들지 않았어요. 그림을 새로 그려 주세요.",
     en="There is no picture in this message to enlarge. This cost nothing; please have one drawn anew.",
 )
 _NO_CHOICE = Text(
-    ko="고른 값이 없어요. 비용은 들지 않았어요. 메뉴에서 다시 골라 주세요.",
+    ko="고른 값이 없고, 비용은 들지 않았어요. 메뉴에서 다시 골라 주세요.",
     en="Nothing was chosen. This cost nothing; please choose from the menu again.",
 )
 _NO_TEXT = Text(
-    ko="이어서 쓸 내용이 이 메시지에 없어요. 비용은 들지 않았어요. 질문을 새로 입력해 주세요.",
+    ko="이어서 쓸 내용이 이 메시지에 없고, 비용은 들지 않았어요. 질문을 새로 입력해 주세요.",
     en="There is nothing in this message to go on from. This cost nothing; please ask anew.",
 )
 

@@ -19,8 +19,8 @@ from app.userdata.preferences import Preferences
 
 _EMPTY = Text(
     ko="이 메시지에는 읽을 글이 없어 비용 없이 거절했어요. 파일이나 그림이라면 `/채팅`에 첨부해서 물어봐 주세요.",
-    en="There is no text in this message, so nothing was done and it cost nothing. For a file or a picture, attach it "
-    "to `/chat` and ask there.",
+    en="There is no text in this message, so nothing was done and it cost nothing. Please attach a file or a "
+    "picture to `/chat` and ask there.",
 )
 
 _MATERIAL = (

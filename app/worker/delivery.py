@@ -26,8 +26,8 @@ _TOO_LARGE = Text(
     en="\n-# The attached file exceeds the size limit here and could not be sent.",
 )
 _REFUSED_BY_DISCORD = Text(
-    ko="답은 만들었지만 Discord가 그 내용을 받아 주지 않았어요. 표현을 바꿔 다시 시도해 주세요.",
-    en="There is an answer, but Discord did not accept its content. Please rephrase and try again.",
+    ko="답을 만드느라 비용은 들었지만 Discord가 그 내용을 받아 주지 않았어요. 표현을 바꿔 다시 시도해 주세요.",
+    en="The answer was made and paid for, but Discord did not accept its content. Please rephrase and try again.",
 )
 
 log = structlog.get_logger("worker")
