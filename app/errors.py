@@ -210,9 +210,17 @@ class ProviderRefused(ProviderError):
 class PromptFlagged(ProviderRefused):
     """The operator's moderation refuses what was asked, before it costs anything; `sentence` names the category."""
 
-    def __init__(self, message: str, sentence: Text, *, provider: str = "") -> None:
-        super().__init__(message, provider=provider)
-        self.sentence = sentence
+    sentence = Text(
+        ko="운영자가 켜 둔 안전 검사에서 거절했어요. 비용은 들지 않았어요. 내용을 바꿔 다시 시도해 주세요.",
+        en="The safety check the operator has turned on refused this, which cost nothing. Please change it and try "
+        "again.",
+    )
+
+    def __init__(
+        self, message: str, sentence: Text | None = None, *, provider: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, provider=provider, retry_after=retry_after)
+        self.sentence = sentence or self.sentence
 
 
 class ModerationUnavailable(ProviderError):

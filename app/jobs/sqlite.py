@@ -19,6 +19,9 @@ _PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?,?,?)"
 _PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 """Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
+_NEVER = "never"
+"""The `repeat` of an open job whose user has had everything forgotten meanwhile: its payload goes when it ends."""
+
 _REPEATABLE = f"id=? AND user_id=? AND state='{DONE}' AND payload IS NOT NULL"
 _USED = (
     f"SELECT (SELECT count(*) FROM jobs WHERE state='{DONE}' AND user_id=:user AND received_at>=:since) + "
@@ -140,7 +143,8 @@ class SqliteJobStore:
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
             job,
-            f"state='{DONE}', payload=CASE WHEN ?<>'' THEN payload END, repeat=?, checkpoint=NULL, result=NULL, "
+            f"state='{DONE}', payload=CASE WHEN ?<>'' AND repeat<>'{_NEVER}' THEN payload END, "
+            f"repeat=CASE WHEN repeat<>'{_NEVER}' THEN ? ELSE '' END, checkpoint=NULL, result=NULL, "
             "lease_until=NULL, outcome=?, finished_at=?, provider=?, error=?",
             (finish.repeat.value, finish.repeat.value, finish.outcome.value, finish.now, finish.provider, finish.error),
         )
@@ -173,8 +177,14 @@ class SqliteJobStore:
         return [_finished(row) for row in rows]
 
     async def forget_payloads(self, user_id: str) -> int:
-        update = f"UPDATE jobs SET payload=NULL, repeat='' WHERE state='{DONE}' AND user_id=? AND payload IS NOT NULL"
-        return await self._engine.write(lambda connection: connection.execute(update, (user_id,)).rowcount)
+        def write(connection: sqlite3.Connection) -> int:
+            for state in (WAITING, RUNNING):  # apart, since each has an index of its own
+                update = f"UPDATE jobs SET repeat='{_NEVER}' WHERE state='{state}' AND user_id=?"
+                connection.execute(update, (user_id,))
+            update = f"UPDATE jobs SET payload=NULL, repeat='' WHERE state='{DONE}' AND user_id=? AND payload NOT NULL"
+            return connection.execute(update, (user_id,)).rowcount
+
+        return await self._engine.write(write)
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         def write(connection: sqlite3.Connection) -> int:

@@ -149,7 +149,10 @@ class JobStore(Protocol):
         """Finished jobs, newest first, of one user or of all."""
 
     async def forget_payloads(self, user_id: str) -> int:
-        """Drop what this user asked in jobs that are done; they can't be repeated any more. Returns how many."""
+        """Drop what this user asked in jobs that are done, returning how many, and in open ones as soon as they end.
+
+        They can't be repeated any more.
+        """
 
     async def forget(self, *, finished_before: float, limit: int = 500) -> int:
         """Drop old finished jobs; returns how many."""

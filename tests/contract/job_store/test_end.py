@@ -78,6 +78,24 @@ class TestRepeat:
         assert await two[0].put(replace(new("5"), repeats="first")) is PutResult.GONE
         assert [job.payload for job in await two[0].lease(request())] == [new(n).payload for n in ("2", "3")]
 
+    async def test_forgotten_while_it_runs(self, two: tuple[JobStore, JobStore]) -> None:
+        """What was asked is dropped when the job ends, if its user has had everything forgotten by then."""
+        job = await leased(two[0], "first")
+        await two[0].put(new("second"))
+        await two[0].put(new("other", user="6"))
+        assert await two[1].forget_payloads("5") == 0
+        jobs = [job, *await two[0].lease(request(held=["first"]))]
+        assert {job.id: job.payload for job in jobs} == {n: new(n).payload for n in ("first", "second", "other")}
+        for job in jobs:
+            await two[0].finish(job, Finish(Outcome.ANSWERED, NOW, repeat=Repeat.ALWAYS))
+        assert await two[1].repeatable("first", user_id="5") is None
+        assert await two[1].repeatable("second", user_id="5") is None
+        assert await two[1].repeatable("other", user_id="6") is not None
+        await two[0].put(new("later"))
+        (later,) = await two[0].lease(request())
+        await two[0].finish(later, Finish(Outcome.ANSWERED, NOW, repeat=Repeat.ALWAYS))
+        assert await two[1].repeatable("later", user_id="5") is not None
+
 
 class TestQueue:
     async def test_counts_by_home(self, store: JobStore) -> None:

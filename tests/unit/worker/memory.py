@@ -33,6 +33,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.calls: list[str] = []
+        self.forgotten: set[str] = set()
         self.before: dict[str, Callable[[], None]] = {}
         self.failing: defaultdict[str, int] = defaultdict(int)
 
@@ -179,7 +180,8 @@ class MemoryStore:
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._enter("finish")
         row = self._held(job)
-        row.state, row.finish = JobState.DONE, finish
+        row.state = JobState.DONE
+        row.finish = replace(finish, repeat=Repeat.NONE) if job.id in self.forgotten else finish
 
     async def counts(self) -> QueueCounts:
         return QueueCounts()
@@ -195,6 +197,7 @@ class MemoryStore:
     async def forget_payloads(self, user_id: str) -> int:
         await self._enter("forget_payloads")
         mine = [row for row in self.rows.values() if row.finish and row.job.user_id == user_id]
+        self.forgotten.update(row.job.id for row in self.rows.values() if row.job.user_id == user_id)
         kept = [row for row in mine if row.finish and row.finish.repeat is not Repeat.NONE]
         for row in kept:
             assert row.finish is not None
