@@ -11,7 +11,7 @@ import pytest
 from app.commands.base import Answer, JobContext
 from app.discord.replies import Message
 from app.jobs.job import Job, JobState, LeaseRequest
-from app.worker.loop import HEALTHY_WITHIN_S, POLL_S, Worker
+from app.worker.loop import HEALTHY_WITHIN_S, POLL_S, RETRY_S, STOP_POLL_S, Worker
 from tests.kit.waiting import wait_turns_until
 from tests.unit.worker.bench_worker import Bench, answering
 
@@ -92,6 +92,34 @@ async def test_a_job_nobody_spoke_of_is_found(working: Working) -> None:
     await working.put("1")
     await working.bench.clock.advance(POLL_S)
     assert working.now_running == 1
+
+
+async def test_a_stop_that_was_asked_for_elsewhere_is_heard_soon(working: Working) -> None:
+    """The store tells within a quarter of a second, and again after it failed; other jobs run on."""
+    bench = working.bench
+    await working.put("1", "2")
+    await bench.clock.advance(POLL_S)
+    bench.store.fail("stops", 1)
+    await bench.store.stop("1", user_id="5")
+    await bench.clock.advance(STOP_POLL_S + RETRY_S + STOP_POLL_S)
+    assert working.states() == [JobState.DONE, JobState.RUNNING]
+    assert "⏹" in bench.discord.finals[0].content
+
+
+async def test_a_stop_that_came_here_is_heard_at_once(working: Working) -> None:
+    """No time passes until the command has ended."""
+    await working.put("1")
+    await working.bench.clock.advance(POLL_S)
+    elapsed = working.bench.clock.elapsed
+    working.worker.stop_job("1")
+    await wait_turns_until(lambda: working.states() == [JobState.DONE], "the job has ended")
+    assert working.bench.clock.elapsed == elapsed
+
+
+async def test_nobody_asks_for_stops_while_nothing_runs(working: Working) -> None:
+    """An idle instance leaves the store alone."""
+    await working.bench.clock.advance(10 * STOP_POLL_S)
+    assert "stops" not in working.bench.store.calls
 
 
 async def test_what_an_earlier_life_left_is_picked_up(bench: Bench) -> None:
