@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from simulator.pictures import in_data_url, size_in
+
+GO_ON = re.compile(r"\b(continue|go on)\b|이어\s?서", re.IGNORECASE)
+SEAM = 40
+"""Characters at the end of a broken answer by which the place is found where it goes on."""
+
 DIRECTIVE = re.compile(r"#(\w+)(?:=([\w.]+))?")
 KOREAN_FILLER = (
     "먼저 핵심부터 말하면, 질문은 생각보다 여러 갈래로 나뉩니다.",
@@ -25,7 +31,7 @@ TABLE = "| item | value |\n|---|---|\n| one | 1 |\n| two | 2 |"
 
 
 def directives(prompt: str) -> dict[str, str]:
-    """Return what a prompt asks of the simulator, such as `#chars=5000`, `#code`, `#table`, `#refuse`, `#filter`."""
+    """Return what a prompt asks of the simulator, such as `#chars=5000`, `#cut=200`, `#code`, `#table`, `#refuse`."""
     return dict(DIRECTIVE.findall(prompt))
 
 
@@ -38,12 +44,15 @@ def text_of(content: Any) -> str:
 
 
 def compose(messages: list[dict[str, Any]]) -> str:
-    """Return the whole answer to a conversation."""
+    """Return the whole answer to a conversation; one that broke off is gone on with if that is what is asked."""
+    rest = _rest(messages)
+    if rest is not None:
+        return rest
     questions = [text_of(m.get("content")) for m in messages if m.get("role") == "user"]
     prompt = questions[-1] if questions else ""
     korean = bool(re.search(r"[가-힣]", prompt))
     asked = f"질문하신 내용: {prompt}" if korean else f"You asked: {prompt}"
-    parts = [asked, *_about_history(questions[:-1], korean), *_about_images(messages, korean)]
+    parts = [asked, *_persona(messages), *_about_history(questions[:-1], korean), *_about_images(messages, korean)]
     wishes = directives(prompt)
     if "code" in wishes:
         parts.append(CODE)
@@ -64,13 +73,43 @@ def _about_history(earlier: list[str], korean: bool) -> list[str]:
     return [f"This is question {len(earlier) + 1} of our conversation; the one before was: {earlier[-1]}"]
 
 
-def _about_images(messages: list[dict[str, Any]], korean: bool) -> list[str]:
-    content = messages[-1].get("content") if messages else None
+def image_urls(message: dict[str, Any]) -> list[str]:
+    """Return the addresses of the pictures in a message."""
+    content = message.get("content")
     parts = content if isinstance(content, list) else []
-    count = sum(1 for part in parts if isinstance(part, dict) and part.get("type") == "image_url")
-    if not count:
+    shown = (p.get("image_url") for p in parts if isinstance(p, dict) and p.get("type") == "image_url")
+    return [str(picture.get("url", "")) for picture in shown if isinstance(picture, dict)]
+
+
+def _about_images(messages: list[dict[str, Any]], korean: bool) -> list[str]:
+    urls = image_urls(messages[-1]) if messages else []
+    if not urls:
         return []
-    return [f"함께 보낸 그림 {count}장을 보았습니다." if korean else f"I looked at the {count} image(s) you sent."]
+    found = [size_in(in_data_url(url) or b"") for url in urls]
+    sizes = ", ".join(f"{size.width}×{size.height}" for size in found if size is not None)
+    shown = f" ({sizes})" if sizes else ""
+    if korean:
+        return [f"함께 보낸 그림 {len(urls)}장을 보았습니다{shown}."]
+    return [f"I see {len(urls)} image{'s' if len(urls) > 1 else ''}{shown}."]
+
+
+def _persona(messages: list[dict[str, Any]]) -> list[str]:
+    """Say what the system prompt asks to be said with `#say=word`, so that a test sees whose wishes went along."""
+    told = (text_of(m.get("content")) for m in messages if m.get("role") in ("system", "developer"))
+    return [word for text in told if (word := directives(text).get("say"))]
+
+
+def _rest(messages: list[dict[str, Any]]) -> str | None:
+    """Return what is missing of the answer before the last message, if that one asks to go on with it."""
+    said = [m for m in messages if m.get("role") in ("user", "assistant")]
+    if len(said) < 3 or [m["role"] for m in said[-2:]] != ["assistant", "user"]:
+        return None
+    seam = text_of(said[-2].get("content")).strip()[-SEAM:]
+    if not seam or not GO_ON.search(text_of(said[-1].get("content"))):
+        return None
+    kept = messages[: messages.index(said[-2])]
+    before, found, after = compose(kept).partition(seam)
+    return after.lstrip() if found and before and after.strip() else None
 
 
 def _stretched(answer: str, filler: tuple[str, ...], length: int) -> str:

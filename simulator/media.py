@@ -1,12 +1,16 @@
-"""Real media made from nothing: PNG pictures coloured by their prompt, and MP4 files that play."""
+"""Real media made from nothing: PNG and JPEG pictures coloured by their prompt, and MP4 files that play."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 import zlib
+from dataclasses import dataclass
+
+from simulator.jpeg import Colour, jpeg
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PATTERN_KEY = b"Pattern\0"
 
 
 def size_of(ratio: str, long_side: int) -> tuple[int, int]:
@@ -17,19 +21,64 @@ def size_of(ratio: str, long_side: int) -> tuple[int, int]:
     return max(1, round(long_side * wide / high)), long_side
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A symmetric pattern of 8×8 squares in a colour of the prompt and seed, over a light ground."""
+
+    ink: Colour
+    ground: Colour
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, prompt: str, seed: int) -> Pattern:
+        """Make the pattern that stands for a prompt and a seed."""
+        mark = hashlib.sha256(f"{prompt}\0{seed}".encode("utf-8", "surrogatepass")).digest()
+        ink, ground = tuple(40 + b % 160 for b in mark[:3]), tuple(225 + b % 30 for b in mark[3:6])
+        return cls((ink[0], ink[1], ink[2]), (ground[0], ground[1], ground[2]), tuple(mark[8:16]))
+
+    @classmethod
+    def seen_in(cls, data: bytes) -> Pattern | None:
+        """Find the pattern in a PNG made here; None for any other picture."""
+        text = data.find(PATTERN_KEY)
+        if not data.startswith(PNG_SIGNATURE) or text < 0:
+            return None
+        values = data[text + len(PATTERN_KEY) : text + len(PATTERN_KEY) + 28].decode("ascii", "replace")
+        try:
+            raw = bytes.fromhex(values)
+        except ValueError:
+            return None
+        return cls((raw[0], raw[1], raw[2]), (raw[3], raw[4], raw[5]), tuple(raw[6:14])) if len(raw) == 14 else None
+
+    def colour_at(self, x: int, y: int, width: int, height: int) -> Colour:
+        """Return the colour of a pixel of a picture of that size."""
+        across = x * 8 // width
+        return self.ink if self.rows[y * 8 // height] >> min(across, 7 - across) & 1 else self.ground
+
+
 def png(prompt: str, seed: int, width: int, height: int) -> bytes:
-    """Return a PNG: a symmetric 8×8 pattern in a colour of the prompt and seed, over a light ground."""
-    mark = hashlib.sha256(f"{prompt}\0{seed}".encode("utf-8", "surrogatepass")).digest()
-    ink, ground = bytes(40 + b % 160 for b in mark[:3]), bytes(225 + b % 30 for b in mark[3:6])
+    """Return a PNG that shows the pattern of a prompt and a seed."""
+    return as_png(Pattern.of(prompt, seed), width, height)
+
+
+def as_png(pattern: Pattern, width: int, height: int) -> bytes:
+    """Return a PNG of a pattern; a text chunk says what it is, for whoever makes it larger."""
     rows = []
     for cell_y in range(8):
-        bits = [(mark[8 + cell_y] >> min(x, 7 - x)) & 1 for x in range(8)]
-        line = b"".join((ink if bits[x * 8 // width] else ground) for x in range(width))
         count = (cell_y + 1) * height // 8 - cell_y * height // 8
-        rows.append((b"\0" + line) * count)
+        if count:
+            y = -(-cell_y * height // 8)
+            line = b"".join(bytes(pattern.colour_at(x, y, width, height)) for x in range(width))
+            rows.append((b"\0" + line) * count)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = zlib.compress(b"".join(rows), 6)
-    return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    said = PATTERN_KEY + bytes([*pattern.ink, *pattern.ground, *pattern.rows]).hex().encode()
+    chunks = ((b"IHDR", header), (b"tEXt", said), (b"IDAT", body), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def as_jpeg(pattern: Pattern, width: int, height: int) -> bytes:
+    """Return a JPEG of a pattern."""
+    return jpeg(width, height, lambda x, y: pattern.colour_at(x, y, width, height))
 
 
 def png_size(data: bytes) -> tuple[int, int] | None:

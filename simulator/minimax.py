@@ -15,11 +15,18 @@ from starlette.routing import Route
 from simulator.chat_text import directives
 from simulator.ledger import digest
 from simulator.media import mp4, png, size_of
+from simulator.pictures import in_data_url, size_in
 from simulator.provider_call import ProviderCall, early_fault, serve
 from simulator.world import World
 
 IMAGE_RATIOS = ("1:1", "16:9", "4:3", "3:2", "2:3", "3:4", "9:16", "21:9")
-VIDEO_MODELS = ("MiniMax-Hailuo-2.3", "MiniMax-Hailuo-02", "T2V-01-Director", "T2V-01")
+TEXT_MODELS = ("MiniMax-Hailuo-2.3", "MiniMax-Hailuo-02", "T2V-01-Director", "T2V-01")
+FRAME_MODELS = ("MiniMax-Hailuo-2.3", "MiniMax-Hailuo-2.3-Fast", "MiniMax-Hailuo-02", "I2V-01-Director", "I2V-01-live",
+                "I2V-01")  # fmt: skip
+HAILUO = ("MiniMax-Hailuo-2.3", "MiniMax-Hailuo-2.3-Fast", "MiniMax-Hailuo-02")
+MAX_FRAME_BYTES = 20 * 1024 * 1024
+MIN_FRAME_PX = 300
+MAX_FRAME_STRETCH = 2.5
 MESSAGES = {
     0: "success", 1000: "unknown error", 1001: "request timeout", 1002: "rate limit", 1004: "not authorized",
     1008: "insufficient balance", 1013: "Internal service error", 1024: "internal error",
@@ -41,6 +48,8 @@ class Task:
     started: float
     duration: float
     fails_with: int = 0
+    first_frame: str = ""
+    """A digest of the picture it begins with."""
 
     def status(self, now: float) -> str:
         """Return the stage the task has reached."""
@@ -119,14 +128,17 @@ class MiniMax:
     async def _create(self, call: ProviderCall) -> Response:
         body = await _json_body(call.request)
         prompt = str(body.get("prompt") or "")
-        model = body.get("model")
-        refused = await self._common(call, prompt, 2000, model in VIDEO_MODELS) or _check_video(call, body)
+        frame = body.get("first_frame_image")
+        models = TEXT_MODELS if frame is None else FRAME_MODELS
+        refused = await self._common(call, prompt, 2000, body.get("model") in models, required=frame is None)
+        refused = refused or _check_video(call, body) or _check_frame(call, frame)
         if refused is not None:
             return refused
         wished = directives(prompt).get("seconds", "")
         duration = float(wished) if wished.replace(".", "", 1).isdigit() else call.key.speed.video_s
         task = Task(self._number(), self._number(), call.key.label, prompt, time.monotonic(),
-                    self.world.spread(duration, call.key.speed))  # fmt: skip
+                    self.world.spread(duration, call.key.speed),
+                    first_frame=digest(str(frame)) if frame else "")  # fmt: skip
         if call.suffers("task_failed", "filter") and call.fault is not None:
             task.fails_with = int(call.fault.code or 1027)
         elif "filter" in directives(prompt):
@@ -189,15 +201,17 @@ class MiniMax:
         picture = self._images.get(request.path_params["link"])
         return Response(picture, media_type="image/png") if picture else Response(status_code=403)
 
-    async def _common(self, call: ProviderCall, prompt: str, limit: int, model_ok: bool) -> Response | None:
+    async def _common(
+        self, call: ProviderCall, prompt: str, limit: int, model_ok: bool, *, required: bool = True
+    ) -> Response | None:  # fmt: skip
         if call.begin(prompt):
             return base_resp(call, 1002, keep_outcome=True)
-        if not prompt or len(prompt) > limit or not model_ok:
+        if (required and not prompt) or len(prompt) > limit or not model_ok:
             return base_resp(call, 2013)
         return _fault_answer(call) or await early_fault(call)
 
     def _video(self, task: Task) -> bytes:
-        return mp4(task.prompt, size=self.world.config.video_bytes)
+        return mp4(task.prompt + task.first_frame, size=self.world.config.video_bytes)
 
     def _image_url(self, request: Request, picture: bytes) -> str:
         link = digest(picture)
@@ -209,11 +223,28 @@ class MiniMax:
 
 
 def _check_video(call: ProviderCall, body: dict[str, Any]) -> Response | None:
-    new = body["model"] in ("MiniMax-Hailuo-2.3", "MiniMax-Hailuo-02")
+    new, with_frame = body["model"] in HAILUO, "first_frame_image" in body
     resolution = body.get("resolution", "768P" if new else "720P")
     duration = body.get("duration", 6)
     allowed = {("768P", 6), ("768P", 10), ("1080P", 6)} if new else {("720P", 6)}
+    if with_frame and body["model"] == "MiniMax-Hailuo-02":
+        allowed |= {("512P", 6), ("512P", 10)}
     return None if (resolution, duration) in allowed else base_resp(call, 2013)
+
+
+def _check_frame(call: ProviderCall, frame: Any) -> Response | None:
+    """Refuse a first frame that is no JPG, PNG or WebP, too large, too small or too long."""
+    if frame is None or (isinstance(frame, str) and frame.startswith(("https://", "http://"))):
+        return None
+    data = in_data_url(frame) if isinstance(frame, str) else None
+    if data is None or len(data) >= MAX_FRAME_BYTES:
+        return base_resp(call, 2013, "invalid params, first_frame_image")
+    size = size_in(data)
+    if size is None or size.kind == "gif":
+        return base_resp(call, 2013, "invalid params, first_frame_image: unsupported format")
+    if min(size.width, size.height) <= MIN_FRAME_PX or size.stretch > MAX_FRAME_STRETCH:
+        return base_resp(call, 2013, "invalid params, first_frame_image: size or aspect ratio")
+    return None
 
 
 def _base(code: int, message: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from simulator.chat_text import directives, text_of
 from simulator.openai_answer import Answer
 from simulator.openai_errors import check_request, error, quota, rate_limited, unauthorized
+from simulator.openai_moderation import moderated_texts, verdict
 from simulator.provider_call import ProviderCall, early_fault, serve
 from simulator.world import World
 
@@ -72,17 +73,14 @@ class OpenAI:
 
     async def _moderations(self, call: ProviderCall) -> Response:
         body = await _json_body(call.request)
-        given = body.get("input") if isinstance(body, dict) else None
-        texts = [given] if isinstance(given, str) else [text_of([item]) if isinstance(item, dict) else str(item)
-                                                        for item in given or []]  # fmt: skip
-        call.begin(" ".join(texts))
-        if not texts:
+        texts = moderated_texts(body.get("input"))
+        call.begin(" ".join(texts or []))
+        if texts is None:
             return error(400, "Missing required parameter: 'input'.", "invalid_request_error", None, "input")
-        flags = [("flag" in directives(text)) for text in texts]
-        results = [{"flagged": f, "categories": {"violence": f, "hate": False},
-                    "category_scores": {"violence": 0.98 if f else 0.01, "hate": 0.01}} for f in flags]  # fmt: skip
-        reply = {"id": f"modr-{call.number}", "model": "omni-moderation-latest", "results": results}
-        return await early_fault(call) or JSONResponse(reply)
+        refused = _fault_answer(call, {}) if call.fault else None
+        model = str(body.get("model") or "omni-moderation-latest")
+        reply = {"id": f"modr-{call.number}", "model": model, "results": [verdict(text) for text in texts]}
+        return refused or await early_fault(call) or JSONResponse(reply)
 
     async def _chat(self, call: ProviderCall) -> Response:
         body = await _json_body(call.request)

@@ -25,6 +25,7 @@ class Answer:
         self.id = f"chatcmpl-{call.number}"
         self.created = int(time.time())
         self.speed = call.key.speed
+        self.cut = False
         wishes = directives(prompt)
         text = compose(body["messages"])
         # A real model never says the same thing twice; with this a second run of one job shows.
@@ -35,8 +36,16 @@ class Answer:
         if call.suffers("filter") or "filter" in wishes:
             self.pieces, self.finish = self.pieces[:3], "content_filter"
             call.outcome = "content_filter"
+        if body.get("stream") and (at := wishes.get("cut", "")).isdigit():
+            self._cut_at(int(at))
         self.prompt_tokens = sum(len(tokens(text_of(m.get("content")))) + 4 for m in body["messages"])
         self.seconds = float(wishes["seconds"]) if wishes.get("seconds", "").replace(".", "", 1).isdigit() else None
+
+    def _cut_at(self, characters: int) -> None:
+        """Let the answer break off after so many characters, if it is that long."""
+        text = "".join(self.pieces)
+        if characters < len(text):
+            self.pieces, self.cut = tokens(text[:characters]), True
 
     def usage(self) -> dict[str, Any]:
         """Return the token counts."""
@@ -73,8 +82,8 @@ class Answer:
         yield self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
         async for piece in self._paced():
             yield self._chunk({"content": piece}, None)
-        if self.call.suffers("cut", "done_then_drop"):
-            self.call.outcome = f"fault_{self.call.fault.kind}" if self.call.fault else ""
+        if self.cut or self.call.suffers("cut", "done_then_drop"):
+            self.call.outcome = f"fault_{self.call.fault.kind}" if self.call.fault else "cut"
             await asyncio.sleep(0.02)  # what was written has to leave before the reset
             abort(self.call.request.scope)
             return

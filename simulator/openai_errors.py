@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from simulator.chat_text import text_of
+from simulator.pictures import in_data_url, size_in
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 PARAMETERS = frozenset({
@@ -104,7 +105,37 @@ def _check_messages(messages: Any, context_chars: int) -> Response | None:
         if not isinstance(content, str | list) and role != "assistant":
             text = f"Invalid value for 'content': expected a string, got {type(content).__name__}."
             return error(400, text, kind, None, f"messages.[{i}].content")
+        for j, part in enumerate(content if isinstance(content, list) else []):
+            if refused := _check_part(part, role, f"messages[{i}].content[{j}]"):
+                return refused
     if sum(len(text_of(message.get("content"))) for message in messages) > context_chars:
         text = f"This model's maximum context length is {context_chars // 4} tokens. Please reduce the length of the messages."  # noqa: E501
         return error(400, text, kind, "context_length_exceeded", "messages")
+    return None
+
+
+def _check_part(part: Any, role: str, at: str) -> Response | None:
+    """Return the error a content part earns: unknown kinds, and pictures that are none."""
+    kind = "invalid_request_error"
+    shape = part.get("type") if isinstance(part, dict) else None
+    if shape == "text" and isinstance(part.get("text"), str):
+        return None
+    if shape != "image_url" or role != "user":
+        return error(400, f"Invalid value: {shape!r}.", kind, "invalid_value", f"{at}.type")
+    picture = part.get("image_url")
+    url = picture.get("url") if isinstance(picture, dict) else None
+    if not isinstance(url, str) or not url.startswith(("data:", "https://", "http://")):
+        return error(
+            400, "Invalid 'image_url': expected a URL or a data URL.", kind, "invalid_value", f"{at}.image_url"
+        )
+    if isinstance(picture, dict) and picture.get("detail", "auto") not in ("auto", "low", "high", "original"):
+        return error(400, "Invalid value for 'detail'.", kind, "invalid_value", f"{at}.image_url.detail")
+    if not url.startswith("data:"):
+        return None
+    data = in_data_url(url)
+    if data is None:
+        return error(400, "Invalid base64 image_url.", kind, "invalid_base64", None)
+    if size_in(data) is None:
+        text = "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp']."  # noqa: E501
+        return error(400, text, kind, "invalid_image_format", None)
     return None

@@ -15,7 +15,7 @@ from simulator.discord_errors import DiscordProblem, Faultfinder
 from simulator.discord_validate import check_message
 from simulator.multipart import MultipartError, parse_multipart
 from simulator.openai_errors import check_request
-from simulator.stability import check_form
+from simulator.stability_form import GENERATORS, UPSCALERS, Form, check_form
 
 NAMES = st.sampled_from(
     ("content", "embeds", "title", "description", "fields", "name", "value", "footer", "author", "text", "image", "url",
@@ -72,10 +72,17 @@ def test_any_chat_request_is_judged(body: dict[str, Any]) -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.dictionaries(st.sampled_from(["prompt", "seed", "aspect_ratio", "model"]), st.text(max_size=9)))
-def test_any_picture_form_is_judged(form: dict[str, str]) -> None:
+@given(
+    st.sampled_from([*GENERATORS, *UPSCALERS]),
+    st.dictionaries(st.sampled_from(["prompt", "seed", "strength", "mode", "creativity"]), st.text(max_size=9)),
+    st.none()
+    | st.sampled_from([b"", b"\xff\xd8", b"GIF89a", b"RIFF1234WEBPVP8X", b"\x89PNG\r\n\x1a\n"]).flatmap(
+        lambda head: st.binary(max_size=40).map(lambda rest: head + rest)
+    ),
+)
+def test_any_picture_form_is_judged(model: str, text: dict[str, str], image: bytes | None) -> None:
     """A list of sentences, each opening with a field's name."""
-    assert all(":" in fault for fault in check_form("core", form, "image/*"))
+    assert all(":" in fault for fault in check_form(model, Form(text, image), "image/*"))
 
 
 @settings(max_examples=80, deadline=None)

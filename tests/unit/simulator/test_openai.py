@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ import openai
 import pytest
 
 from simulator.config import Key, Limits, SimulatorConfig
+from simulator.media import png
 from simulator.server import SimulatorServer
 from simulator.wire import tls
 
@@ -29,6 +31,11 @@ async def client(sim: SimulatorServer) -> AsyncIterator[openai.AsyncOpenAI]:
         api_key="sk-good-key-1234", base_url=sim.openai_url, max_retries=0, http_client=http
     ) as made:
         yield made
+
+
+def shown(url: str) -> dict[str, Any]:
+    """Return a content part that shows a picture."""
+    return {"type": "image_url", "image_url": {"url": url, "detail": "auto"}}
 
 
 async def stream(client: openai.AsyncOpenAI, *messages: str, **more: Any) -> tuple[str, str | None, int | None]:
@@ -109,6 +116,11 @@ async def test_a_key_has_its_requests_per_minute(sim: SimulatorServer, client: o
         ({"messages": [{"role": "user", "content": "x"}], "extra_body": {"made_up": 1}}, 400),
         ({"messages": [{"role": "user", "content": "x" * 400_001}]}, 400),
         ({"messages": [{"role": "user", "content": "x"}], "model": "unknown-1"}, 404),
+        ({"messages": [{"role": "user", "content": [{"type": "picture"}]}]}, 400),
+        ({"messages": [{"role": "system", "content": [shown("data:image/png;base64,AAAA")]}]}, 400),
+        ({"messages": [{"role": "user", "content": [shown("data:image/png;base64,no!")]}]}, 400),
+        ({"messages": [{"role": "user", "content": [shown("data:image/png;base64,AAAA")]}]}, 400),
+        ({"messages": [{"role": "user", "content": [shown("file:///etc/passwd")]}]}, 400),
     ],
 )
 async def test_bad_requests_are_refused(client: openai.AsyncOpenAI, body: dict[str, Any], status: int) -> None:
@@ -168,7 +180,50 @@ async def test_an_unfinished_or_filtered_stream(sim: SimulatorServer, client: op
 
 
 async def test_models_and_moderations(client: openai.AsyncOpenAI) -> None:
-    """The small endpoints parse as the real ones."""
+    """The small endpoints parse as the real ones; a text is flagged for what it asks to be flagged for."""
     assert "gpt-5.4" in [model.id async for model in client.models.list()]
-    judged = await client.moderations.create(input=["fine", "bad #flag"])
-    assert [result.flagged for result in judged.results] == [False, True]
+    judged = await client.moderations.create(input=["fine", "bad #flag=sexual/minors,hate", "#flag"])
+    assert [result.flagged for result in judged.results] == [False, True, True]
+    categories = judged.results[1].categories
+    assert (categories.sexual_minors, categories.hate, categories.violence) == (True, True, False)
+    whole: Any = [{"type": "text", "text": "a"}, {"type": "text", "text": "#flag=self-harm"}]
+    (result,) = (await client.moderations.create(input=whole)).results
+    assert result.categories.self_harm and result.category_scores.self_harm > 0.5
+    with pytest.raises(openai.BadRequestError):
+        await client.moderations.create(input=[])
+
+
+async def test_an_answer_says_what_pictures_it_saw(client: openai.AsyncOpenAI) -> None:
+    """How many came with the last question, and their sizes; those of earlier questions are not counted."""
+    pictures = [shown(f"data:image/png;base64,{base64.b64encode(png('x', 1, size, 10)).decode()}") for size in (20, 30)]
+    asked: Any = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, *pictures]}]
+    whole = await client.chat.completions.create(model="gpt-5.4", messages=asked)
+    answer = whole.choices[0].message.content or ""
+    assert "I see 2 images (20×10, 30×10)." in answer
+    more: Any = [*asked, {"role": "assistant", "content": answer}, {"role": "user", "content": "And now?"}]
+    later = (await client.chat.completions.create(model="gpt-5.4", messages=more)).choices[0].message.content or ""
+    assert "image" not in later and "question 2" in later
+
+
+async def test_a_wish_in_the_system_prompt_shows(client: openai.AsyncOpenAI) -> None:
+    """`#say=word` is said, so that a test sees whose wishes went along."""
+    asked: Any = [{"role": "system", "content": "Be kind. #say=ahoy"}, {"role": "user", "content": "hello"}]
+    whole = await client.chat.completions.create(model="gpt-5.4", messages=asked)
+    assert "ahoy" in (whole.choices[0].message.content or "")
+
+
+async def test_an_answer_can_break_off_and_be_gone_on_with(client: openai.AsyncOpenAI) -> None:
+    """`#cut` breaks the stream after so many characters; asked to continue, the rest comes, and nothing twice."""
+    question: Any = {"role": "user", "content": "Tell me a story #cut=100"}
+    came = ""
+    chunks = await client.chat.completions.create(model="gpt-5.4", messages=[question], stream=True)
+    with pytest.raises(openai.APIConnectionError):
+        async for chunk in chunks:
+            came += chunk.choices[0].delta.content or ""
+    assert len(came) == 100
+    whole = (await client.chat.completions.create(model="gpt-5.4", messages=[question])).choices[
+        0
+    ].message.content or ""
+    turns: Any = [question, {"role": "assistant", "content": came}, {"role": "user", "content": "Continue, please."}]
+    rest = (await client.chat.completions.create(model="gpt-5.4", messages=turns)).choices[0].message.content or ""
+    assert "".join((came + rest).split()) == "".join(whole.split())

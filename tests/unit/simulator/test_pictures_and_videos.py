@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from simulator.config import Key, Limits, SimulatorConfig
-from simulator.media import mp4, png
+from simulator.media import Pattern, mp4, png
+from simulator.pictures import Size, size_in
 from simulator.server import SimulatorServer
 from simulator.wire import tls
 
@@ -23,11 +24,12 @@ GENERATE = "/v2beta/stable-image/generate/core"
 
 @pytest.fixture
 def config(config: SimulatorConfig) -> SimulatorConfig:
-    """Two keys for MiniMax, one of two calls a day for Stability."""
+    """Two keys for MiniMax; for Stability one of two calls a day, and one without limits."""
     keys = (
         Key("minimax", "mm-key-1", "set-1"),
         Key("minimax", "mm-key-2", "set-2"),
         Key("stability", "st-key-1", "set-1", Limits(rpd=2)),
+        Key("stability", "st-key-2", "set-2"),
     )
     return dataclasses.replace(config, keys=keys)
 
@@ -110,6 +112,107 @@ async def test_stability_refuses_bad_forms(
     assert answer.json()["errors"][0].startswith(fault)
 
 
+SD3, FAST, CONSERVATIVE = (
+    f"/v2beta/stable-image/{path}" for path in ("generate/sd3", "upscale/fast", "upscale/conservative")
+)
+
+
+def with_picture(data: bytes, **fields: str) -> dict[str, Any]:
+    """Return a form with a picture in it."""
+    return {**form(**fields), "image": ("image.png", data, "image/png")}
+
+
+async def test_a_picture_from_a_picture_keeps_its_shape(sim: SimulatorServer, http: httpx2.AsyncClient) -> None:
+    """sd3 draws in the source's ratio; another seed makes another picture, and so does another source."""
+    free, url = auth("st-key-2"), sim.stability_url + SD3
+    made = []
+    for source, seed in ((png("a", 1, 128, 64), "5"), (png("a", 1, 128, 64), "6"), (png("b", 1, 128, 64), "5")):
+        fields = with_picture(source, prompt="x", mode="image-to-image", strength="0.6", seed=seed)
+        made.append((await http.post(url, files=fields, headers=free)).content)
+    assert [decode_png(picture) for picture in made] == [(256, 128)] * 3 and len(set(made)) == 3
+
+
+async def test_an_enlarged_picture_is_the_same_picture(sim: SimulatorServer, http: httpx2.AsyncClient) -> None:
+    """Fast makes four times the pixels each way, conservative four megapixels; a JPEG if asked; what it shows stays."""
+    source = png("a", 1, 256, 128)
+    fast = await http.post(
+        sim.stability_url + FAST, files=with_picture(source, output_format="jpeg"), headers=auth("st-key-2")
+    )
+    assert fast.headers["content-type"] == "image/jpeg" and fast.headers["finish-reason"] == "SUCCESS"
+    assert size_in(fast.content) == Size("jpeg", 1024, 512)
+    fields = with_picture(source, prompt="x", output_format="png")
+    large = (await http.post(sim.stability_url + CONSERVATIVE, files=fields, headers=auth("st-key-2"))).content
+    assert decode_png(large) == (2828, 1414) and Pattern.seen_in(large) == Pattern.seen_in(source) == Pattern.of("a", 1)
+
+
+async def test_style_and_seed_change_a_picture(sim: SimulatorServer, http: httpx2.AsyncClient) -> None:
+    """The same prompt in another style or with another seed is another picture."""
+    wishes: list[dict[str, str]] = [{"seed": "1"}, {"seed": "2"}, {"seed": "1", "style_preset": "anime"}, {}]
+    made = [
+        (
+            await http.post(sim.stability_url + GENERATE, files=form(prompt="x", **wish), headers=auth("st-key-2"))
+        ).content
+        for wish in wishes
+    ]
+    assert len(set(made)) == len(wishes)
+
+
+SMALL, LONG, PLAIN = png("x", 1, 20, 20), png("x", 1, 600, 100), png("x", 1, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "fault"),
+    [
+        (GENERATE, with_picture(PLAIN, prompt="x"), "image: unknown field"),
+        (SD3, with_picture(PLAIN, prompt="x", mode="image-to-image"), "strength: is required"),
+        (SD3, with_picture(PLAIN, prompt="x", strength="0.5"), "mode: must be image-to-image"),
+        (SD3, with_picture(SMALL, prompt="x", mode="image-to-image", strength="1"), "image: each side"),
+        (SD3, with_picture(PLAIN, prompt="x", mode="image-to-image", strength="2"), "strength: must be"),
+        (SD3, with_picture(b"GIF89a\1\0\1\0", prompt="x", mode="image-to-image", strength="1"), "image: must be a"),
+        (SD3, form(prompt="x", mode="image-to-image"), "image: is required"),
+        (FAST, form(output_format="png"), "image: is required"),
+        (FAST, with_picture(SMALL), "image: each side"),
+        (FAST, with_picture(PLAIN, prompt="x"), "prompt: unknown field"),
+        (FAST, with_picture(png("x", 1, 1100, 1000)), "image: the number of pixels"),
+        (CONSERVATIVE, with_picture(PLAIN), "prompt: is required"),
+        (CONSERVATIVE, with_picture(LONG, prompt="x"), "image: the aspect ratio"),
+        (CONSERVATIVE, with_picture(PLAIN, prompt="x", creativity="0.9"), "creativity: must be"),
+    ],
+)
+async def test_stability_refuses_bad_pictures(
+    sim: SimulatorServer, http: httpx2.AsyncClient, path: str, fields: dict[str, Any], fault: str
+) -> None:
+    """400 with the field's name."""
+    answer = await http.post(sim.stability_url + path, headers=auth("st-key-1"), files=fields)
+    assert answer.status_code == 400 and answer.json()["errors"][0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (png("x", 1, 400, 320), 0),
+        (png("x", 1, 400, 300), 2013),
+        (png("x", 1, 1000, 310), 2013),
+        (b"GIF89a\0\2\0\2", 2013),
+        (b"no picture", 2013),
+    ],
+)
+async def test_a_video_may_begin_with_a_picture(
+    sim: SimulatorServer, http: httpx2.AsyncClient, frame: bytes, code: int
+) -> None:
+    """One that is a JPG, PNG or WebP of more than 300 pixels and not too long; the prompt is then optional."""
+    body = {
+        "model": "MiniMax-Hailuo-2.3",
+        "first_frame_image": f"data:image/png;base64,{base64.b64encode(frame).decode()}",
+    }
+    url = f"{sim.minimax_url}/v1/video_generation"
+    answer = (await http.post(url, json=body, headers=auth("mm-key-1"))).json()
+    assert answer["base_resp"]["status_code"] == code and ("task_id" in answer) is (code == 0)
+    broken = {**body, "first_frame_image": "data:image/png;base64,no!"}
+    refused = (await http.post(url, json=broken, headers=auth("mm-key-1"))).json()
+    assert refused["base_resp"]["status_code"] == 2013
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "name"),
     [("429", 429, "rate_limit_exceeded"), ("quota", 402, "payment_required"), ("401", 401, "unauthorized"),
@@ -166,7 +269,7 @@ async def test_a_video_from_task_to_file(sim: SimulatorServer, http: httpx2.Asyn
 async def test_stages_come_in_order(config: SimulatorConfig) -> None:
     """Preparing, Queueing, Processing, Success; never backwards."""
     fast = dataclasses.replace(config, keys=(), speed=dataclasses.replace(config.speed, video_s=0.3, spread=0.0))
-    async with SimulatorServer(fast) as sim, httpx2.AsyncClient(headers=auth("k"), verify=tls()) as http:
+    async with SimulatorServer(fast) as sim, httpx2.AsyncClient(headers=auth("st-key-2"), verify=tls()) as http:
         body = {"model": "MiniMax-Hailuo-2.3", "prompt": "x"}
         task = (await http.post(f"{sim.minimax_url}/v1/video_generation", json=body)).json()["task_id"]
         seen: list[str] = []
