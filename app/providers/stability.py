@@ -81,7 +81,7 @@ class StabilityImage:
         return await self._post(_CORE, fields, timeout_s)
 
     async def upscale(self, picture: bytes, prompt: str, *, timeout_s: float) -> GeneratedImage:
-        """Return the picture at four times its pixels, or, where it is too large for that, at 4 megapixels.
+        """Return the picture at four times its width and height or, where it is too large for that, at 4 megapixels.
 
         A JPEG, because a PNG of this size would be larger than most places in Discord take. See `Upscaler.upscale`.
         """
