@@ -47,11 +47,14 @@ def user(rng: random.Random) -> int:
     return rng.randrange(SNOWFLAKE_MIN, 10**18)
 
 
-def chat(rng: random.Random, at: float, number: int, *, seconds: float = 0.0, user_id: int = 0) -> Ask:
-    """A question no other ask shares; the answer takes `seconds` (0: the simulator's own pace) and never repeats."""
+def chat(rng: random.Random, at: float, number: int, *, seconds: float = 0.0, user_id: int = 0, more: str = "") -> Ask:
+    """A question no other ask shares; the answer takes `seconds` (0: the simulator's own pace) and never repeats.
+
+    `more` stands at the question's end.
+    """
     words = " ".join(rng.choice(WORDS) for _ in range(rng.randrange(2, 8)))
     pace = f" #seconds={seconds:.2f}" if seconds else ""
-    return Ask(at, user_id or user(rng), "채팅", {"질문": f"{number}: {words} #vary{pace}"})
+    return Ask(at, user_id or user(rng), "채팅", {"질문": f"{number}: {words} #vary{pace}{more}"})
 
 
 def video(rng: random.Random, at: float, number: int, *, seconds: float = 1.0) -> Ask:
