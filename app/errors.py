@@ -211,7 +211,7 @@ class PromptFlagged(ProviderRefused):
     """The operator's moderation refuses what was asked, before it costs anything; `sentence` names the category."""
 
     sentence = Text(
-        ko="운영자가 켜 둔 안전 검사에서 거절했어요. 비용은 들지 않았어요. 내용을 바꿔 다시 시도해 주세요.",
+        ko="운영자가 켜 둔 안전 검사에서 거절했고, 비용은 들지 않았어요. 내용을 바꿔 다시 시도해 주세요.",
         en="The safety check the operator has turned on refused this, which cost nothing. Please change it and try "
         "again.",
     )

@@ -146,7 +146,7 @@ class TestFailures:
         """
         monkeypatch.setattr("app.edge.RECORD_WITHIN_S", 0.05)
         bench.store.before_read = forever
-        assert "읽을 수 없어요" in message_of(await bench.ask("할당"), ephemeral=True)
+        assert "읽을 수 없고" in message_of(await bench.ask("할당"), ephemeral=True)
 
     async def test_every_answer_is_counted_by_what_it_was(self, bench: Bench) -> None:
         """The metrics tell deferred from instant, refused, malformed and unauthorized."""
