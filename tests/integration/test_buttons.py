@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.discord.wire import Permission
+from app.providers.pictures import measure
 from simulator.discord_state import Interaction
 from tests.kit.running import System, system
 from tests.kit.waiting import wait_until
@@ -61,12 +61,11 @@ def refused(pressed: Interaction) -> bool:
 
 
 def picture_size(shown: Interaction) -> tuple[int, int]:
-    """Return the width and height of the message's first picture, a PNG."""
+    """Return the width and height of the message's first picture."""
     assert shown.message is not None
-    data = shown.message.attachments[0].data
-    assert data.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", data[16:24])
-    return width, height
+    picture = measure(shown.message.attachments[0].data)
+    assert picture is not None
+    return picture.width, picture.height
 
 
 class TestAgain:
@@ -119,6 +118,33 @@ async def test_another_ratio(two: System) -> None:
     assert pressed.message is not None and "달빛 아래 숲" in pressed.message.content
     width, height = picture_size(pressed)
     assert width > height
+
+
+async def test_variations(two: System) -> None:
+    """Four pictures in one message, no two alike."""
+    asked = await answered(two, "이미지", {"설명": "달빛 아래 숲"})
+    pressed = await press(two, 1, asked, "vary")
+    await pressed.final(20)
+    assert pressed.message is not None
+    assert len({file.data for file in pressed.message.attachments}) == 4
+
+
+async def test_upscaling(two: System) -> None:
+    """The picture that stands in the message, larger."""
+    asked = await answered(two, "이미지", {"설명": "달빛 아래 숲"})
+    pressed = await press(two, 2, asked, "upscale")
+    await pressed.final(20)
+    assert picture_size(pressed) > picture_size(asked)
+
+
+async def test_continuing_a_broken_answer(two: System) -> None:
+    """What came is kept, and the next answer goes on from it, on another instance, too."""
+    asked = await answered(two, "채팅", {"질문": "#cut=120 #chars=600 바다 이야기"})
+    assert asked.message is not None and "-# " in asked.message.content
+    pressed = await press(two, 2, asked, "continue")
+    await pressed.final(20)
+    assert pressed.message is not None and pressed.message.content
+    assert pressed.message.id != asked.message.id
 
 
 class TestDelete:
