@@ -63,7 +63,21 @@ export function drawMessages() {
     if (list.children[index] !== element) list.insertBefore(element, list.children[index] || null);
     speakOf(view);
   });
+  rove();
   if (atBottom) list.scrollTop = list.scrollHeight;
+}
+
+let reached = null; // the message the keyboard is in
+
+// One message is a stop of the Tab key, with all its controls: the newest, or the one that was walked to by arrow keys.
+// Else a long talk would be a hundred stops between the message box and everything before it.
+function rove() {
+  const elements = [...$("messages").querySelectorAll(":scope > .message")];
+  const here = drawn.get(reached)?.element ?? elements.at(-1);
+  for (const element of elements) {
+    const tabIndex = element === here ? 0 : -1;
+    for (const control of [element, ...element.querySelectorAll("a, button, select, video, pre, .spoiler")]) control.tabIndex = tabIndex;
+  }
 }
 
 const usable = (view) => Boolean(view.body) && !view.body.thinking;
@@ -119,7 +133,8 @@ export function watchKeys() {
       here.querySelector(".tools button")?.click();
     }
   });
-  list.tabIndex = 0;
+  list.addEventListener("focusin", (event) => { reached = event.target.closest(".message")?.dataset.id ?? null; rove(); });
+  list.addEventListener("focusout", (event) => { if (!list.contains(event.relatedTarget)) reached = null; });
   setInterval(() => {
     for (const stamp of list.querySelectorAll("[data-relative]")) {
       const text = relative(Number(stamp.dataset.relative), state.me.locale);

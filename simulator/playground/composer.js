@@ -71,9 +71,10 @@ function choose(entry) {
 }
 
 function add(option) {
+  const mine = current;
   current.fields.set(option.name, optionField(option, {
-    next: (field) => focusNext(field), send, cancel, remove: () => { current.fields.delete(option.name); drawCommand(); focusNext(); },
-    known: () => values(), command: current.command, nest,
+    next: (field) => focusNext(field), send, cancel, remove: () => { mine.fields.delete(option.name); drawCommand(); focusNext(); },
+    known: () => values(mine), command: mine.command, nest: (options) => nest(mine, options),
   }));
 }
 
@@ -96,8 +97,8 @@ function focusNext(after = null) {
   (wanted || $("send-command")).focus();
 }
 
-const values = () => Object.fromEntries([...current.fields.values()].filter((field) => field.filled() && field.option.type !== 11).map((field) => [field.option.name, valueOf(field)]));
-const nest = (options) => current.path.reduceRight((inner, part) => ({ [part.name]: inner }), options);
+const values = (one) => Object.fromEntries([...one.fields.values()].filter((field) => field.filled() && field.option.type !== 11).map((field) => [field.option.name, valueOf(field)]));
+const nest = (one, options) => one.path.reduceRight((inner, part) => ({ [part.name]: inner }), options);
 
 export function cancel() {
   current = null;
@@ -114,7 +115,7 @@ async function send() {
     return;
   }
   const { command } = current;
-  const options = nest(values());
+  const options = nest(current, values(current));
   const attachments = Object.fromEntries(await Promise.all(fields.filter((field) => field.option.type === 11 && field.filled()).map(async (field) => [field.option.name, await field.upload()])));
   cancel();
   await use(command, options, attachments);

@@ -72,6 +72,7 @@ function ask(field, deeds, choose, title) {
   const turn = (field.turn = (field.turn || 0) + 1);
   if (!suggesting(input)) suggest(input, [], choose, { title, message: t("searching") });
   field.timer = setTimeout(async () => {
+    if (document.activeElement !== input) return; // the command was sent or given up meanwhile
     const choices = await complete(deeds.command, deeds.nest({ ...deeds.known(), [option.name]: input.value }), option.name);
     if (turn !== field.turn || document.activeElement !== input) return;
     const items = choices.map((choice) => ({ label: choice.name_localizations?.[state.me.locale] || choice.name, value: choice.value }));
