@@ -7,6 +7,7 @@ import asyncio
 import json
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -58,6 +59,8 @@ class Figures:
     edits_per_second_p50: float
     edits_per_second_least: float
     rate_limited: int
+    cpu_share: float
+    """How much of its core the instance used while the answers grew."""
 
     @property
     def misses(self) -> list[str]:
@@ -93,6 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"edits a second while growing: {figures.edits_per_second_p50:.2f} median, "
           f"{figures.edits_per_second_least:.2f} least   goal {EDITS_PER_SECOND:.0f} (median)")  # fmt: skip
     print(f"429 from Discord: {figures.rate_limited}   goal 0")
+    print(f"the instance used {figures.cpu_share:.0%} of its core")
     for miss in figures.misses:
         print(f"MISSED: {miss}")
     if wanted.json is not None:
@@ -108,27 +112,29 @@ def measure(streams: int, seconds: float, tokens_per_s: float) -> Figures:
     config = SimulatorConfig(seed=1, application_id="1200000000000000000", speed=speed)
     with data_directory() as directory, on_core(load_core):
         characters = round(seconds * tokens_per_s * CHARACTERS_PER_TOKEN)
-        events, ids = uvloop.run(_play(config, directory, server_core, streams, characters))
-    return figures(events, ids)
+        events, ids, busy = uvloop.run(_play(config, directory, server_core, streams, characters))
+    return figures(events, ids, busy)
 
 
 async def _play(
     config: SimulatorConfig, directory: Path, core: int | None, streams: int, characters: int
-) -> tuple[list[Event], Mapping[str, str]]:
-    """Let the users ask, wait for the answers; return the ledger, and the interactions' ids by question."""
+) -> tuple[list[Event], Mapping[str, str], float]:
+    """Let the users ask, wait for the answers; return the ledger, the interactions' ids by question, the CPU share."""
     async with SimulatorServer(config) as simulator:
         port = free_port()
         environment = _environment(port, directory, simulator, streams)
         with server(["-m", "app"], port=port, directory=directory, environment=environment, core=core) as process:
             await _started(process)
+            began, busy = time.perf_counter(), process.cpu_s()
             target = f"http://127.0.0.1:{port}/interactions"
             asked = await asyncio.gather(
                 *(_ask(simulator, target, number, streams, characters) for number in range(streams))
             )
             for interaction in asked:
                 await interaction.final(END_WITHIN_S)
+            busy = (process.cpu_s() - busy) / (time.perf_counter() - began)
             process.check()
-        return list(simulator.ledger.events), {_question(n, characters): i.id for n, i in enumerate(asked)}
+        return list(simulator.ledger.events), {_question(n, characters): i.id for n, i in enumerate(asked)}, busy
 
 
 async def _started(process: ServerProcess) -> None:
@@ -146,7 +152,7 @@ def _question(number: int, characters: int) -> str:
     return f"Question {number}: tell me a story. #chars={characters}"
 
 
-def figures(events: Sequence[Event], ids: Mapping[str, str]) -> Figures:
+def figures(events: Sequence[Event], ids: Mapping[str, str], cpu_share: float) -> Figures:
     """Return what the ledger says of the interactions in `ids`, which are named by their questions."""
     called = {e["n"]: ids.get(e["head"]) for e in events if e["event"] == "provider_call"}
     first = {called.get(e["call"]): e["t"] for e in events if e["event"] == "provider_first"}
@@ -165,6 +171,7 @@ def figures(events: Sequence[Event], ids: Mapping[str, str]) -> Figures:
         edits_per_second_p50=statistics.median(rates),
         edits_per_second_least=rates[0],
         rate_limited=sum(event["event"] == "webhook" and event["status"] == 429 for event in events),
+        cpu_share=cpu_share,
     )
 
 

@@ -177,7 +177,9 @@ async def test_the_first_of_the_text_is_shown_at_once(
     await clock.advance(0.1)
     reporter.grow("Hel")
     await clock.advance(0)
-    assert screen.shown == [(pytest.approx(0.1), "Hel" + CURSOR)]
+    ((at, text),) = screen.shown
+    assert at == pytest.approx(0.1)
+    assert text == "Hel" + CURSOR
     await reporter.close()
 
 
