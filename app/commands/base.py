@@ -156,6 +156,11 @@ class Memory:
     ttl_s: float = 0.0
     tokens: int = 0
 
+    @property
+    def on(self) -> bool:
+        """Whether anything is remembered."""
+        return self.tokens > 0 and self.ttl_s > 0
+
 
 def _nothing_chosen(user_id: str, guild_id: str | None) -> Preferences:
     return NO_PREFERENCES

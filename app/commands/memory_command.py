@@ -83,7 +83,7 @@ async def _shown(context: InstantContext, done: Text | None = None) -> Message:
     ttl_s = people.memory.ttl_s
     since = context.clock.now() - ttl_s
     here = conversation_of(interaction)
-    if people.memory.tokens:
+    if people.memory.on:
         kept = await people.conversations.remembered(interaction.user_id, since=since)
         turns = await people.conversations.turns(
             interaction.user_id, here, since=since, private=True, limit=TURNS_SHOWN

@@ -24,7 +24,7 @@ _NOTHING = Text(
 async def answer(context: InstantContext) -> Message:
     """Forget this user's turns in this channel, also those of questions that are still being answered."""
     people, interaction = people_of(context), context.interaction
-    if not people.memory.tokens:
+    if not people.memory.on:
         return Message(MEMORY_OFF.to(context.locale))
     channel = conversation_of(interaction)
     turns = await people.conversations.start_over(interaction.user_id, channel, now=context.clock.now())

@@ -69,18 +69,14 @@ class TestNewChat:
         assert "1" in first and "1" not in second
 
     @pytest.mark.parametrize("command", ["새대화", "기억"])
+    @pytest.mark.parametrize("memory", [Memory(ttl_s=TTL_S, tokens=0), Memory(ttl_s=0, tokens=3000)])
     @pytest.mark.parametrize(("locale", "said"), [("ko", "기억하지 않아요"), ("en-US", "remembers no")])
-    async def test_memory_that_is_off_is_said_to_be(self, command: str, locale: str, said: str) -> None:
-        """With `MEMORY_TOKENS=0` every question stands alone, and nobody is told that something was forgotten."""
+    async def test_memory_that_is_off_is_said_to_be(self, command: str, locale: str, said: str, memory: Memory) -> None:
+        """With `MEMORY_TOKENS=0` or `MEMORY_TTL_S=0` every question stands alone, and nobody is told that something
+        was forgotten."""
         bench = Bench()
-        bench.edge = _edge_without_memory(bench)
+        bench.edge._people = MemoryPeople(memory=memory).people
         assert said in message_of(await bench.ask(command, locale=locale), ephemeral=True)
-
-
-def _edge_without_memory(bench: Bench) -> Any:
-    bench.users = MemoryPeople(memory=Memory(ttl_s=TTL_S, tokens=0))
-    bench.edge._people = bench.users.people
-    return bench.edge
 
 
 class TestMemory:
