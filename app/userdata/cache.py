@@ -26,10 +26,11 @@ class PreferenceCache:
 
     def of(self, user_id: str, guild_id: str | None) -> Preferences:
         """Return a user's choices and, where there is none, those of the server they are in."""
-        own = self._known.get((Scope.USER, user_id), NO_PREFERENCES)
-        if guild_id is None:
-            return own
-        return own.over(self._known.get((Scope.GUILD, guild_id), NO_PREFERENCES))
+        own = self._known.get((Scope.USER, user_id))
+        server = self._known.get((Scope.GUILD, guild_id)) if guild_id is not None else None
+        if own is None or server is None:  # most have chosen nothing, and every interaction asks
+            return own or server or NO_PREFERENCES
+        return own.over(server)
 
     def changed(self, scope: Scope, id: str, preferences: Preferences) -> None:
         """Take note of a change that was stored just now, without waiting for the next look."""
