@@ -98,7 +98,7 @@ class TokenState:
     """What is known of one interaction token while calls for it may still come.
 
     Discord keeps several limits for a token and its headers tell of one at a time, so each is remembered, by its
-    `X-RateLimit-Limit`, until it resets; calls of which Discord did not tell are counted off all of them.
+    `X-RateLimit-Bucket` and `X-RateLimit-Limit`, until it resets; each call is counted off all of them.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -108,7 +108,7 @@ class TokenState:
     ephemeral: bool | None = None
     """Whether only the user sees the original; None until Discord has said."""
 
-    windows: dict[int, Window] = field(default_factory=dict)
+    windows: dict[tuple[str, int], Window] = field(default_factory=dict)
     called_at: float = -math.inf
     blocked_until: float = 0.0
     forget_at: float = 0.0
@@ -121,17 +121,18 @@ class TokenState:
     def called(self, now: float) -> None:
         """Count one call that is about to be made."""
         self.called_at = now
-        self.windows = {limit: window for limit, window in self.windows.items() if window.reset_at > now}
+        self.windows = {name: window for name, window in self.windows.items() if window.reset_at > now}
         for window in self.windows.values():
             window.remaining -= 1
 
     def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Take over `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`."""
+        """Take over `X-RateLimit-Limit`, `-Remaining` and `-Reset-After`."""
         remaining = seconds(headers.get("x-ratelimit-remaining"))
         reset_after = seconds(headers.get("x-ratelimit-reset-after"))
         if remaining is not None and reset_after is not None:
             limit = int(seconds(headers.get("x-ratelimit-limit")) or 0)
-            self.windows[limit] = Window(limit, int(remaining), now + reset_after)
+            bucket = headers.get("x-ratelimit-bucket", "")
+            self.windows[bucket, limit] = Window(limit, int(remaining), now + reset_after)
 
     def next_progress_at(self) -> float:
         """Return when the next progress edit does no harm: a steady pace, one call always left for the answer.
@@ -193,8 +194,8 @@ class TokenStates:
 class InvalidResponseGuard:
     """Keeps this process far from Discord's ban: 10,000 responses of 401, 403 or 429 in ten minutes, per address.
 
-    From 60 % of `limit` on, progress is withheld and finals go one at a time with a gap that doubles with each
-    further invalid response. At `limit` the next one waits until the oldest has left the window. So no window holds
+    From 60 % of `limit` on, progress is withheld and finals go one at a time, with a gap that doubles with each
+    further invalid response and is gone with the next success. At `limit` the next one waits until the oldest has left the window. So no window holds
     more than `limit` invalid responses, plus those of calls that were in flight when the guard closed.
     """
 
@@ -223,11 +224,11 @@ class InvalidResponseGuard:
     def saw_invalid(self) -> None:
         """Count one response."""
         self._invalid.append(self._clock.monotonic())
-        self._gap = min(self._gap * 2, _GAP_MAX_S) if self.strained else _GAP_MIN_S
+        self._gap = min(max(_GAP_MIN_S, self._gap * 2), _GAP_MAX_S) if self.strained else _GAP_MIN_S
 
     def saw_success(self) -> None:
-        """Discord takes our calls: the gap shrinks again."""
-        self._gap = _GAP_MIN_S
+        """Discord takes our calls: no gap any more."""
+        self._gap = 0.0
 
     @asynccontextmanager
     async def turn(self, deadline: float) -> AsyncIterator[None]:
