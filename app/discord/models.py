@@ -201,7 +201,7 @@ def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _bits(value: object) -> int:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else 0
+    return int(value) if is_snowflake(value) else 0  # permissions are written like ids: up to 64 bits in decimal
 
 
 def _entered(components: object) -> Iterator[tuple[str, str]]:

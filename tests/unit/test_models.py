@@ -196,3 +196,68 @@ def test_any_value_anywhere_is_read_or_refused(path: str, value: Any) -> None:
     assert isinstance(read.token, str) and read.token
     assert type(read.attachment_size_limit) is int and read.attachment_size_limit > 0
     assert read.created_at > 1_420_070_399
+
+
+class TestWhatOnlySomeAreAskedFor:
+    """Read from the payload when it is asked for: right where it is right, and absent where it is anything else."""
+
+    def test_of_a_command_in_a_server(self) -> None:
+        """Permissions, roles and where the bot is."""
+        member = {**GOOD["member"], "permissions": str((1 << 13) | (1 << 50)), "roles": ["5", 6, "x", "7"]}
+        more = {"app_permissions": "2048", "channel": {"nsfw": True}, "authorizing_integration_owners": {"0": "11"}}
+        read = parse({**GOOD, "member": member, **more})
+        assert read.permissions == (1 << 13) | (1 << 50) and read.moderates
+        assert (list(read.role_ids), read.app_permissions, read.age_restricted) == (["5", "7"], 2048, True)
+        assert read.bot_present and read.command_type == 1 and read.derived == {}
+
+    def test_of_a_user_installed_app_elsewhere(self) -> None:
+        """The bot itself is not there, and nobody moderates, whatever permissions are claimed."""
+        outside = {name: value for name, value in GOOD.items() if name not in ("member", "guild_id")}
+        user = {"user": {"id": "42"}, "authorizing_integration_owners": {"1": "42"}}
+        read = parse({**outside, **user, "context": 2})
+        assert (read.bot_present, read.moderates, read.permissions, list(read.role_ids)) == (False, False, 0, [])
+        claimed = {"member": {"user": {"id": "42"}, "permissions": str(1 << 3)}}
+        assert not parse({**outside, **claimed}).moderates
+
+    @pytest.mark.parametrize(("bits", "may"), [(1 << 13, True), (1 << 3, True), (1 << 5, False), (0, False)])
+    def test_who_moderates(self, bits: int, may: bool) -> None:
+        """Manage Messages or Administrator, and nothing else."""
+        assert parse({**GOOD, "member": {**GOOD["member"], "permissions": str(bits)}}).moderates is may
+
+    @pytest.mark.parametrize("bits", ["9" * 5000, "-8", "0x8", "", 8, None, "８"])
+    def test_permissions_that_are_none(self, bits: Any) -> None:
+        """Symptom: 5,000 digits were answered with "something went wrong". Cause: Python reads no number that long.
+        Rule: what is no number of up to 20 digits permits nothing.
+        """
+        read = parse({**GOOD, "member": {**GOOD["member"], "permissions": bits}, "app_permissions": bits})
+        assert (read.permissions, read.app_permissions, read.moderates) == (0, 0, False)
+
+    def test_of_a_message_command(self) -> None:
+        """The message it was used on."""
+        message = {"id": "9", "content": "글"}
+        data = {"name": "요약", "type": 3, "target_id": "9", "resolved": {"messages": {"9": message, "8": {}}}}
+        read = parse({**GOOD, "data": data})
+        assert (read.command, read.command_type, read.target_message) == ("요약", 3, message)
+
+    def test_of_a_press(self) -> None:
+        """Whose message, who sees it, and what was chosen."""
+        message = {"id": "9", "flags": 64, "interaction_metadata": {"user": {"id": "42"}}}
+        data = {"custom_id": "ratio:1", "component_type": 3, "values": ["16:9", 5]}
+        read = parse({**GOOD, "type": 3, "data": data, "message": message})
+        assert (read.asker_id, read.message_is_private, list(read.values)) == ("42", True, ["16:9"])
+
+    def test_of_a_form(self) -> None:
+        """Fields in labels, and in rows as Discord sent them before."""
+        labelled = {"type": 18, "component": {"type": 4, "custom_id": "a", "value": "1"}}
+        in_row = {"type": 1, "components": [{"type": 4, "custom_id": "b", "value": "2"}]}
+        data = {"custom_id": "form:채팅", "components": [labelled, in_row, 5, {"component": []}]}
+        assert parse({**GOOD, "type": 5, "data": data}).fields == {"a": "1", "b": "2"}
+
+    @given(st.dictionaries(st.sampled_from(["message", "channel", "app_permissions", "quartet", "x"]), _JSON))
+    def test_anything_else_reads_as_absent(self, fields: dict[str, Any]) -> None:
+        """None of them raises, whatever stands there."""
+        read = parse({**GOOD, **fields})
+        assert read.asker_id is None or is_snowflake(read.asker_id)
+        assert isinstance(read.message_is_private, bool) and isinstance(read.age_restricted, bool)
+        assert read.app_permissions >= 0 and list(read.values) == [] and read.fields == {}
+        assert isinstance(read.derived, dict) and isinstance(read.target_message, dict)
