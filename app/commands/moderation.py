@@ -8,6 +8,8 @@
 * When the moderation can't be asked, pictures and videos are not made: they cost most and what they show can't be taken
   back, so nothing is made unseen. Questions are answered: the model that answers was taught to decline by itself, and
   a chat that stops working whenever a second service fails would be the greater harm. The log tells.
+* What must not go unseen goes to another instance if this one's key is known to be no good for chats either. A key that
+  only may not ask the moderation (OpenAI's keys can be restricted so) is not held against it.
 * A job that has begun what costs money was checked before; its next run does not ask again.
 """
 
@@ -17,6 +19,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 
 import structlog
 
+from app.balancing.keyset import OPENAI, concerns_key
 from app.commands.base import Answer, JobContext
 from app.commands.quoted import text_of
 from app.errors import ModerationUnavailable, PromptFlagged, ProviderError
@@ -77,6 +80,9 @@ async def check(context: JobContext) -> None:
         log.warning("the moderation can't be asked", interaction=context.job.id, kind=context.job.kind, error=said)
         if context.job.kind == CHAT:
             return
+        if concerns_key(error) and not context.services.keys[OPENAI].snapshot().usable:
+            error.irreplaceable = True
+            raise
         raise ModerationUnavailable(f"not checked: {said}", provider=error.provider) from error
     refused = {flag for flag in flags if not _let_through(flag, context)}
     if refused:

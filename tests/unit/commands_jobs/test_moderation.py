@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
+from app.balancing.budget import KeySnapshot, KeyState
+from app.balancing.keyset import OPENAI
 from app.commands.moderation import CHECK_WITHIN_S, TRIES
 from app.discord.replies import Message
-from app.errors import ModerationUnavailable, ProviderKeyRejected, ProviderRateLimited, ProviderUnavailable
-from app.jobs.job import Outcome
+from app.errors import (
+    ModerationUnavailable,
+    ProviderBadInput,
+    ProviderKeyRejected,
+    ProviderRateLimited,
+    ProviderUnavailable,
+)
+from app.jobs.job import JobState, Outcome
 from app.userdata.preferences import Preferences
 from tests.unit.commands_jobs.kitchen import Kitchen, Script, asking, play
 
@@ -120,7 +128,9 @@ async def test_age_restricted_channels(kind: str, flags: set[str], where: dict[s
 
 
 @COSTLY
-@pytest.mark.parametrize("error", [ProviderUnavailable("down"), ProviderKeyRejected("no"), ProviderRateLimited("slow")])
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("down"), ProviderBadInput("no such path"), ProviderRateLimited("slow")]
+)
 async def test_nothing_is_made_unseen(kind: str, error: Exception) -> None:
     """Without an answer from the moderation there is no picture and no video, and it says so and cost nothing."""
     guarded = Guarded(error)
@@ -128,6 +138,31 @@ async def test_nothing_is_made_unseen(kind: str, error: Exception) -> None:
     assert ModerationUnavailable.sentence.ko in message.content
     assert guarded.asked == 0
     assert guarded.kitchen.outcome == (Outcome.FAILED, "ModerationUnavailable")
+
+
+@COSTLY
+@pytest.mark.parametrize("elsewhere", [True, False])
+async def test_a_key_that_is_no_good(kind: str, elsewhere: bool) -> None:
+    """Where this instance's key is known to be rejected, one whose key is good asks; without one the job ends."""
+    guarded = Guarded(ProviderKeyRejected("no", provider=OPENAI))
+    bench = guarded.kitchen.bench
+    with pytest.raises(ProviderKeyRejected):
+        async with guarded.kitchen.keys[OPENAI].use():
+            raise ProviderKeyRejected("no", provider=OPENAI)
+    if elsewhere:
+        await bench.other(2, keys={OPENAI: KeySnapshot(KeyState.READY)})
+    await bench.runner.run(await bench.lease("1", kind, payload=asking("1", {"설명": "waves"})))
+    assert guarded.asked == 0
+    assert bench.store.rows["1"].state is (JobState.WAITING if elsewhere else JobState.DONE)
+
+
+async def test_a_key_that_may_not_ask() -> None:
+    """A key that is refused by the moderation alone still chats."""
+    guarded = Guarded(ProviderKeyRejected("missing scope", provider=OPENAI))
+    await guarded.kitchen.bench.other(2, keys={OPENAI: KeySnapshot(KeyState.READY)})
+    await guarded.ask("image")
+    assert guarded.kitchen.outcome == (Outcome.FAILED, "ModerationUnavailable")
+    assert guarded.kitchen.keys[OPENAI].snapshot().usable
 
 
 async def test_questions_are_answered_unseen() -> None:
