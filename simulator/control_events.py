@@ -12,7 +12,6 @@ Events, each with a JSON object as data:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -25,13 +24,30 @@ KEEP_ALIVE_S = 10.0
 Show = Callable[[str], "dict[str, Any] | None"]
 
 
+class _Reader:
+    """One reader's queue, and whether something did not fit into it."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Event] = asyncio.Queue(LONGEST_QUEUE)
+        self.lost = False
+
+    def tell(self, event: Event) -> None:
+        """Add an event; after one too many nothing more, for the reader has to read everything again anyway."""
+        if self.lost:
+            return
+        try:
+            self.queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.lost = True
+
+
 class EventFeed:
     """Gives every reader of `/control/events` its own queue; costs nothing while nobody reads."""
 
     def __init__(self, world: World, show: Show) -> None:
         self._world = world
         self._show = show
-        self._readers: set[asyncio.Queue[Event]] = set()
+        self._readers: set[_Reader] = set()
         world.ledger.listen(self._note)
 
     def publish(self, name: str, data: Any) -> None:
@@ -39,24 +55,23 @@ class EventFeed:
         self._note({"event": "", "published": (name, data)})
 
     def _note(self, event: Event) -> None:
-        for queue in self._readers:
-            with contextlib.suppress(asyncio.QueueFull):
-                queue.put_nowait(event)
+        for reader in self._readers:
+            reader.tell(event)
 
     async def read(self) -> AsyncIterator[str]:
         """Yield events until the reader goes or the simulator ends."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(LONGEST_QUEUE)
-        self._readers.add(queue)
+        reader = _Reader()
+        self._readers.add(reader)
         try:
             yield _event("faults", self._faults())
             while not self._world.closing.is_set():
-                for piece in self._pieces(await self._next(queue)):
+                for piece in self._pieces(await self._next(reader.queue)):
                     yield piece
-                if queue.full():
-                    _drain(queue)
+                if reader.lost and reader.queue.empty():
+                    reader.lost = False
                     yield _event("lost", {})
         finally:
-            self._readers.discard(queue)
+            self._readers.discard(reader)
 
     async def _next(self, queue: asyncio.Queue[Event]) -> list[Event]:
         """Return what there is, waiting for the first; nothing at the end, or if it is time for a sign of life."""
@@ -91,11 +106,6 @@ class EventFeed:
 
     def _faults(self) -> list[dict[str, Any]]:
         return [rule.describe() for rule in self._world.faults.rules]
-
-
-def _drain(queue: asyncio.Queue[Event]) -> None:
-    while not queue.empty():
-        queue.get_nowait()
 
 
 def _event(name: str, data: Any, number: int | None = None) -> str:
