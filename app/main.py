@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 
 import httpx2
@@ -16,17 +13,16 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import VERSION
-from app.balancing.budget import Allowance, day_of, next_day
+from app import VERSION, configured
+from app.balancing.budget import day_of, next_day
 from app.balancing.cooldowns import Cooldowns
-from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
+from app.balancing.keyset import OPENAI
 from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
-from app.balancing.state import CallLog, InstanceSnapshot
+from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
-from app.commands.access import AccessRules, quota, refusal
-from app.commands.base import Limits, Memory, People, Services
-from app.commands.prices import Prices
+from app.commands.access import quota, refusal
+from app.commands.base import Memory, People, Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS, job_command
 from app.discord.attachments import AttachmentFetcher
 from app.discord.channels import ChannelClient
@@ -86,7 +82,7 @@ class Instance:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(settings.instance_id)
-        self.limits = _limits(settings)
+        self.limits = configured.limits(settings)
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
         self._warming: asyncio.Task[None] | None = None
@@ -98,10 +94,10 @@ class Instance:
         self._preferences = SqlitePreferences(self._engine)
         self._usage = SqliteUsage(self._engine)
         self._choices = PreferenceCache(self._preferences, self.clock)
-        self._access = _access(settings)
-        self._prices = _prices(settings)
+        self._access = configured.access(settings)
+        self._prices = configured.prices(settings)
         self._models = tuple(dict.fromkeys((settings.openai_model, *settings.chat_models)))
-        self.keys = _keys(settings, self.clock, self._calls, self.metrics)
+        self.keys = configured.keys(settings, self.clock, self._calls, self.metrics)
         self.overview = Overview(
             self.store,
             self._cluster,
@@ -176,7 +172,7 @@ class Instance:
             self.store,
             self.clock,
             rules=rules,
-            cooldowns=Cooldowns(self.clock, _cooldowns(settings)),
+            cooldowns=Cooldowns(self.clock, configured.cooldowns(settings)),
             day_exhausted=self._day_exhausted,
             notify=self.worker.notify,
             quota=partial(quota, rules=self._access),
@@ -261,7 +257,7 @@ class Instance:
             chat_timeout_s=settings.chat_timeout_s,
             image_timeout_s=settings.image_timeout_s,
             video_poll_s=settings.video_poll_s,
-            user_ref=partial(_user_ref, _hash_key(settings)),
+            user_ref=configured.user_reference(settings),
             conversations=self._conversations,
             files=AttachmentFetcher(self._discord_http, settings.discord_api_url),
             memory=self._memory(),
@@ -376,75 +372,3 @@ class Instance:
     async def _stop_worker(self) -> None:
         self.edge.draining = True
         await self.worker.stop(DRAIN_S)
-
-
-def _limits(settings: InstanceSettings) -> Limits:
-    return Limits(
-        instance_count=settings.instance_count,
-        routing=settings.routing,
-        openai_per_minute=settings.openai_rpm,
-        stability_per_minute=settings.stability_rpm,
-        minimax_per_day=settings.minimax_rpd,
-        jobs_at_once=settings.max_concurrent_jobs,
-        chat_day=settings.chat_daily_limit,
-        image_day=settings.image_daily_limit,
-        video_day=settings.video_daily_limit,
-    )
-
-
-def _access(settings: InstanceSettings) -> AccessRules:
-    return AccessRules(
-        allowed_users=settings.allowed_users,
-        allowed_roles=settings.allowed_roles,
-        allowed_channels=settings.allowed_channels,
-        allowed_guilds=settings.allowed_guilds,
-        blocked_users=settings.blocked_users,
-        blocked_roles=settings.blocked_roles,
-        blocked_channels=settings.blocked_channels,
-        blocked_guilds=settings.blocked_guilds,
-        user_quota=settings.user_daily_quota,
-        role_quotas=settings.role_daily_quotas,
-    )
-
-
-def _prices(settings: InstanceSettings) -> Prices:
-    return Prices(
-        chat_input_per_million=settings.price_chat_input_per_million,
-        chat_output_per_million=settings.price_chat_output_per_million,
-        image=settings.price_image,
-        video=settings.price_video,
-    )
-
-
-def _cooldowns(settings: InstanceSettings) -> dict[str, float]:
-    return {"chat": settings.chat_cooldown_s, "image": settings.image_cooldown_s, "video": settings.video_cooldown_s}
-
-
-def _keys(settings: InstanceSettings, clock: Clock, calls: CallLog, metrics: Metrics) -> KeySet:
-    starts_at = settings.day_starts_at_utc * 3600
-    allowances = {
-        OPENAI: Allowance(per_minute=settings.openai_rpm, max_in_flight=settings.openai_max_in_flight),
-        STABILITY: Allowance(per_minute=settings.stability_rpm, max_in_flight=settings.stability_max_in_flight),
-        MINIMAX: Allowance(per_day=settings.minimax_rpd, max_in_flight=settings.minimax_max_in_flight),
-    }
-    return KeySet(
-        ManagedKey(
-            provider,
-            settings.instance_id,
-            clock,
-            calls,
-            replace(allowance, day_starts_at=starts_at),
-            observe=metrics.provider_called,
-        )
-        for provider, allowance in allowances.items()
-    )
-
-
-def _hash_key(settings: InstanceSettings) -> bytes:
-    """A key all instances share, so that a user looks the same to the provider whoever serves them."""
-    secret = settings.discord_token.get_secret_value() or settings.discord_public_key
-    return hashlib.sha256(b"quartet user reference " + secret.encode()).digest()
-
-
-def _user_ref(key: bytes, user_id: str) -> str:
-    return hmac.new(key, user_id.encode(), hashlib.sha256).hexdigest()
