@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -59,7 +59,7 @@ class Call:
     """One call on its way; times are the monotonic clock's. `secret` is what its problems must not show.
 
     Until `early_until` a 404 may mean that Discord has not made the webhook yet. One that is not `idempotent` is never
-    made again once Discord may have heard it.
+    made again once Discord may have heard it. `may_go` is asked once more when its first byte is about to leave.
     """
 
     method: str
@@ -71,6 +71,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     early_until: float = 0.0
     idempotent: bool = True
+    may_go: Callable[[], bool] | None = None
     early_tries: int = 0
     failures: int = 0
     last: Reply = field(default_factory=lambda: Reply(Verdict.NETWORK, "nothing was sent"))
@@ -177,11 +178,16 @@ class Caller:
         elif call.message is not None:
             body = {"content": encode(call.payload)}
             headers["Content-Type"] = JSON_MEDIA_TYPE
+        extensions = {"trace": _last_look(call.may_go)} if call.may_go is not None else None
         try:
             # The client's own time-outs are per read and write; a response that trickles needs one for the whole.
             async with asyncio.timeout(timeout):
-                response = await self._http.request(call.method, call.url, headers=headers, timeout=timeout, **body)
+                response = await self._http.request(
+                    call.method, call.url, headers=headers, timeout=timeout, extensions=extensions, **body
+                )
                 return response, Reply(Verdict.OK)
+        except _Withheld:
+            return None, Reply(Verdict.NETWORK, "withheld: it may not be sent any more", reached=False)
         except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
             return None, Reply(Verdict.TIMED_OUT, f"no connection within {timeout:.1f} s", reached=False)
         except (TimeoutError, httpx2.TimeoutException):
@@ -222,6 +228,24 @@ class Caller:
         else:
             state.blocked_until = max(state.blocked_until, now + wait)
         return limit.counted
+
+
+class _Withheld(Exception):
+    """The call may not be made any more; nothing of it was sent."""
+
+
+def _last_look(may_go: Callable[[], bool]) -> Callable[[str, object], Awaitable[None]]:
+    """Return a trace for the HTTP client that lets nothing out unless it still may go.
+
+    A process can stand still for a minute between any two lines, also while it waits for a connection; what it was about
+    to say may be long out of date by then. The client asks this right before it writes.
+    """
+
+    async def trace(event: str, _info: object) -> None:
+        if event.endswith("send_request_headers.started") and not may_go():
+            raise _Withheld
+
+    return trace
 
 
 def _grown(bounds: tuple[float, float], times: int) -> float:

@@ -85,7 +85,14 @@ class FollowUpClient:
         return max(state.next_progress_at(), self.caller.everyone_until)
 
     async def edit_original(
-        self, token: str, message: Message, *, received_at: float, expires_at: float, final: bool = True
+        self,
+        token: str,
+        message: Message,
+        *,
+        received_at: float,
+        expires_at: float,
+        final: bool = True,
+        may_go: Callable[[], bool] | None = None,
     ) -> bool:
         """Replace the interaction's original response by `message`; return whether Discord has taken it.
 
@@ -96,10 +103,11 @@ class FollowUpClient:
         `AnswerRejected` (send something simpler), `DiscordUnavailable` (Discord did not take it before `expires_at`).
         A progress edit (`final=False`) is best effort: it is sent once or not at all, returns False if it was not
         shown, and raises only `AnswerGone`. Cancelling it while its call is in flight takes effect once that call is
-        over (at most ten seconds): Discord could otherwise apply the abandoned progress after the final edit.
+        over (at most ten seconds): Discord could otherwise apply the abandoned progress after the final edit. It is
+        withheld if `may_go` says no when its first byte is about to leave, however long it waited for that.
         """
         call = self._call("PATCH", token, f"messages/{ORIGINAL}", received_at, expires_at)
-        call.message, call.payload = message, edit_payload(message)
+        call.message, call.payload, call.may_go = message, edit_payload(message), may_go
         state = self.caller.states.enter(token, call.deadline)
         try:
             return await (self._finish(call, state) if final else self._show_progress(call, state))

@@ -79,7 +79,12 @@ class Delivery:
         if is_late(job) or not self._sure():
             return False
         return await self._follow_up.edit_original(
-            interaction.token, message, received_at=job.received_at, expires_at=job.expires_at, final=False
+            interaction.token,
+            message,
+            received_at=job.received_at,
+            expires_at=job.expires_at,
+            final=False,
+            may_go=self._sure,
         )
 
     def pace(self, job: Job, interaction: Interaction) -> float:

@@ -44,18 +44,19 @@ def calls_of(judge: Judge, ids: list[str]) -> dict[str, list[Event]]:
 
 async def test_every_failure_of_discord_is_met_as_its_kind_asks(trial: Trial) -> None:
     """What can be delivered is, once; what is gone is tried once; waits are kept; few invalid responses in all."""
-    size, early_s = trial.size((8, 3.0), (60, 10.0))
+    # Each of the refused is one invalid response at the least, and all of them have to stay below what is allowed.
+    size, refused, early_s = trial.size((8, 8, 3.0), (60, 40, 10.0))
     record = trial.record
     async with trial.stage() as (running, judge):
         early = await group(trial, running, size, kind="10015", after_ack_s=early_s)
         await judge.settled(early_s + 20)
-        for kind in ("10008", "50027"):
-            gone = await group(trial, running, size, kind=kind, route="PATCH")
+        for kind, users in (("10008", size), ("50027", refused)):
+            gone = await group(trial, running, users, kind=kind, route="PATCH")
             await judge.until(lambda ids=gone: len(calls_of(judge, ids)) == len(ids), 30, f"a call each against {kind}")  # type: ignore[misc]
             tried = Counter(len(calls) for calls in calls_of(judge, gone).values())
             record.check(f"{kind} is tried once", set(tried) == {1}, dict(tried))
-        limited = await group(trial, running, size, kind="429", retry_after=2.0, count=size)
-        await judge.settled(40)
+        limited = await group(trial, running, refused, kind="429", retry_after=2.0, count=refused)
+        await judge.settled(200)
         for kind in ("500", "503", "reset", "cut", "garbage", "done_then_drop"):
             await group(trial, running, size, kind=kind, count=size)
             await judge.settled(40)

@@ -136,3 +136,25 @@ async def test_an_independent_parser_reads_the_upload() -> None:
     assert file.get_filename() == "img.png"
     assert file.get_content_type() == "image/png"
     assert file.get_payload(decode=True) == data
+
+
+async def test_progress_that_may_not_go_any_more_is_withheld_at_the_last_moment() -> None:
+    """Symptom: a stopped process woke up and edited over the answer. Cause: it was stopped after it had asked whether it
+    may, and before it wrote. Rule: it is asked once more when the connection is there, right before the first byte."""
+    connected, asked = asyncio.Event(), []
+
+    async def never_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        asked.append(await reader.read(1))
+
+    def may_go() -> bool:
+        return not connected.is_set()
+
+    async with client_of(never_asked) as client:
+        now = time.time()
+        sent = client.edit_original(
+            TOKEN, Message("⏳"), received_at=now, expires_at=now + 60, final=False, may_go=may_go
+        )
+        assert not await sent
+        await asyncio.wait_for(connected.wait(), 5)
+    assert asked in ([], [b""])
