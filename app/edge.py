@@ -82,6 +82,7 @@ class Edge:
             context=self._instant_context,
             chosen=self._chosen,
             on_stop=on_stop,
+            clock=clock,
         )
         self.draining = False
 

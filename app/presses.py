@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from app.clock import Clock
 from app.commands.base import Command, InstantCommand, InstantContext, JobCommand
 from app.commands.buttons import Action, read_custom_id
 from app.commands.derived import REPEATING, Derived, form_command, repeated, submitted
@@ -20,7 +21,7 @@ from app.discord import replies
 from app.discord.answers import NOTED, Reply, deferred, private
 from app.discord.models import Interaction, is_snowflake, parse
 from app.intake import GONE, RECORD_WITHIN_S
-from app.jobs.store import JobStore
+from app.jobs.store import JobStore, RepeatableJob
 from app.texts import Text
 from app.userdata.preferences import Preferences
 
@@ -40,6 +41,9 @@ _NOT_YOURS = Text(
     en="Only the person who ran the command can use this button. Please run the command yourself.",
 )
 _FINISHED = Text(ko="이미 끝난 요청이라 멈출 것이 없어요.", en="This has finished already; there is nothing to stop.")
+
+RECORDED_WITHIN_S: Final = (0.05, 0.1)
+"""The pauses before another look for a job whose answer may have been shown but not recorded yet."""
 
 COMMANDS_OF: Final[Mapping[str, str]] = {Action.MEMORY: "기억", Action.SETTINGS: "설정"}
 """The instant commands whose messages have components, by action."""
@@ -69,6 +73,7 @@ class Presses:
         context: Callable[[Interaction, float], InstantContext],
         chosen: Callable[[Interaction], Preferences],
         on_stop: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self._commands = commands
         self._store = store
@@ -77,6 +82,7 @@ class Presses:
         self._context = context
         self._chosen = chosen
         self._on_stop = on_stop
+        self._clock = clock
         self._handlers: Mapping[str, Callable[[Interaction, str, float], Awaitable[Reply]]] = {
             Action.STOP: self._stop,
             Action.DELETE: self._delete,
@@ -116,6 +122,8 @@ class Presses:
         async with asyncio.timeout(READ_WITHIN_S):
             original = await self._store.repeatable(job_id, user_id=press.user_id)
             accepted = original is None and await self._store.knows(press.id)
+            if original is None and not accepted:
+                original = await self._soon(job_id, press.user_id)
         if accepted:  # another copy of this very press was first, and used up what it repeats
             return deferred(press.message_is_private or bool(self._chosen(press).private))
         if original is None:
@@ -124,6 +132,17 @@ class Presses:
         if isinstance(derived, Text):
             return private(derived, press.locale, "refused")
         return await self._start(press, derived, job_id)
+
+    async def _soon(self, job_id: str, user_id: str) -> RepeatableJob | None:
+        """Look again for a moment: an answer shows its buttons just before its end is on record."""
+        original = None
+        if await self._store.knows(job_id):
+            for pause in RECORDED_WITHIN_S:
+                await self._clock.sleep(pause)
+                original = await self._store.repeatable(job_id, user_id=user_id)
+                if original is not None:
+                    break
+        return original
 
     async def _stop(self, press: Interaction, job_id: str, started: float) -> Reply:
         own = press.asker_id == press.user_id

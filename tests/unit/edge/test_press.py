@@ -185,6 +185,34 @@ async def test_a_copy_of_a_press_is_answered_like_the_first(bench: Bench) -> Non
     assert len(bench.store.jobs) == 1
 
 
+async def test_a_press_that_is_faster_than_the_record(bench: Bench) -> None:
+    """Symptom: who pressed 🔁 the moment an answer showed was told that it was too old. Cause: an answer's end is
+    recorded after it was shown. Rule: a job that is known but not repeatable yet is waited for, for a moment.
+    """
+    await bench.post(use("이미지", {"설명": "달"}, id=ORIGINAL))
+    original = bench.store.repeatable_jobs.pop((ORIGINAL, USER))
+    looks = 0
+
+    async def record_on_the_third_look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            bench.store.repeatable_jobs[ORIGINAL, USER] = original
+
+    bench.store.before_read = record_on_the_third_look
+    assert await bench.post(press()) == DEFERRED
+    assert len(bench.store.jobs) == 2
+
+
+async def test_a_job_that_never_gets_repeatable(bench: Bench) -> None:
+    """The wait ends well within Discord's three seconds."""
+    await bench.post(use("이미지", {"설명": "달"}, id=ORIGINAL))
+    bench.store.repeatable_jobs.clear()
+    before = bench.clock.monotonic()
+    assert message_of(await bench.post(press()), ephemeral=True) == GONE.ko
+    assert bench.clock.monotonic() - before <= READ_WITHIN_S / 2
+
+
 async def test_a_job_that_is_forgotten(bench: Bench) -> None:
     """The sentence is in the language the user chose, not in the one Discord says."""
     await bench.users.choose(USER, language="en")
