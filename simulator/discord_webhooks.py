@@ -65,8 +65,9 @@ class Webhooks:
         call.interaction = self.discord.memory.by_token(token)
         since_ack = self._since_ack(call.interaction)
         route = f"webhook {call.request.method} {call.path_kind}"
-        fault = self.discord.world.faults.draw("discord", route, since_ack_s=since_ack)
-        started = time.monotonic()
+        started, faults = time.monotonic(), self.discord.world.faults
+        final = faults.tell_finals_apart and await self._brings_end(call.request)
+        fault = faults.draw("discord", route, since_ack_s=since_ack, final=final)
         response = self.discord.invalid.ban()
         if response is None and fault is not None:
             response = await faulty_answer(self.discord.world, fault, call.request)
@@ -75,6 +76,16 @@ class Webhooks:
         self.discord.invalid.note(response)
         self._record(call, response, started, fault.kind if fault else None)
         return Dropped() if fault is not None and fault.kind == "done_then_drop" else response
+
+    async def _brings_end(self, request: Request) -> bool:
+        """Say whether a call would leave an outcome to see; one that is refused anyway does not."""
+        if request.method not in ("POST", "PATCH"):
+            return False
+        try:
+            body, _ = await read_message(request, self.config.attachment_size_limit, editing=True)
+        except DiscordProblem:
+            return False
+        return not self.discord.is_progress(str(body.get("content") or ""))
 
     async def _answer(self, call: Call, token: str) -> Response:
         verdict = self.discord.limits.take(token)

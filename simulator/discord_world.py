@@ -53,11 +53,13 @@ class DiscordWorld:
         self.is_final: Callable[[Message], bool] = self._no_progress_mark
 
     def _no_progress_mark(self, message: Message) -> bool:
-        config, text = self.world.config, message.content
-        if message.thinking or message.deleted or message.empty:
-            return False
         # An embed, a file or nothing but buttons is an outcome; only the text's two marks say that more is to come.
-        return not (text.startswith(config.progress_mark) or text.rstrip().endswith(config.cursor_mark))
+        return not (message.thinking or message.deleted or message.empty or self.is_progress(message.content))
+
+    def is_progress(self, text: str) -> bool:
+        """Say whether a text's marks say that more is to come."""
+        config = self.world.config
+        return text.startswith(config.progress_mark) or text.rstrip().endswith(config.cursor_mark)
 
     def new_message(self, interaction: Interaction, *, flags: int = 0, thinking: bool = False) -> Message:
         """Make an empty message of the application in the interaction's channel."""

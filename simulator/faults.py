@@ -5,7 +5,8 @@ A fault is an object like `{"target": "openai", "route": "chat", "key": "set-2",
 - `target`: `openai`, `stability`, `minimax` or `discord`; `route` (a substring) and `key` (a label) narrow it.
 - `kind`: see `PROVIDER_KINDS` and `DISCORD_KINDS`.
 - how often: `count` calls, or with `probability`, or for `for_s` seconds from now; they may be combined.
-- parameters: `retry_after` (s), `seconds`, `code`, `message`, `bytes`, `after_ack_s`.
+- parameters: `retry_after` (s), `seconds`, `code`, `message`, `bytes`, `after_ack_s`, `final` (of Discord: only calls
+  that bring an outcome, no progress).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Fault:
     message: str = ""
     bytes: int = 50 * 1024 * 1024
     after_ack_s: float | None = None
+    final: bool = False
     hits: int = 0
 
     def describe(self) -> dict[str, Any]:
@@ -77,6 +79,11 @@ class FaultBook:
         self.rules.append(fault)
         return fault
 
+    @property
+    def tell_finals_apart(self) -> bool:
+        """Say whether some rule is about outcomes only, so that a call's body matters."""
+        return any(rule.final for rule in self.rules)
+
     def clear(self) -> None:
         """Forget every rule."""
         self.rules.clear()
@@ -85,14 +92,16 @@ class FaultBook:
         """Forget the rule with this number."""
         self.rules = [rule for rule in self.rules if rule.id != number]
 
-    def draw(self, target: str, route: str, key: str = "", since_ack_s: float | None = None) -> Fault | None:
+    def draw(
+        self, target: str, route: str, key: str = "", since_ack_s: float | None = None, *, final: bool = False
+    ) -> Fault | None:
         """Return the fault this call suffers, if any, and count it."""
         if not self.rules:
             return None
         now = time.monotonic()
         self.rules = [rule for rule in self.rules if rule.left != 0 and (rule.until is None or rule.until > now)]
         for rule in self.rules:
-            if self._hits(rule, target, route, key, since_ack_s):
+            if (final or not rule.final) and self._hits(rule, target, route, key, since_ack_s):
                 rule.hits += 1
                 if rule.left is not None:
                     rule.left -= 1

@@ -79,8 +79,8 @@ def ended_elsewhere(judge: Judge, since: float) -> set[str]:
 
 async def killed_while_answering(trial: Trial, running: Stage, judge: Judge) -> None:
     """Discord is slow, and all instances are killed while their answers are on the way to it."""
-    await running.control.fault("discord", "hang", route="webhook", seconds=4.0, for_s=5.0)
-    # Answered before any progress is shown: an edit that hangs would hold the answer back.
+    # Only the last edits hang: one that shows progress would hold the answer itself back.
+    await running.control.fault("discord", "hang", route="webhook", seconds=4.0, for_s=5.0, final=True)
     await play(running.control, running.interactions, chats(trial.rng, 8, 40.0, seconds=(0.2, 0.4)))
     await asyncio.sleep(1.2)
     kill_all(running)

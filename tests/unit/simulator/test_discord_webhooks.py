@@ -247,3 +247,17 @@ async def test_old_interactions_are_forgotten_only_once_their_tokens_are_dead(bo
             gone = await webhook.say(first, "late")
         assert (gone.status_code, gone.json()["code"]) == (401, 50027)
         assert sim.ledger.events[-1]["interaction"] == first.id
+
+
+async def test_a_fault_may_spare_progress(sim: SimulatorServer, webhook: Webhook, asked: Interaction) -> None:
+    """With `final` only the call that would bring the outcome suffers it, whatever form it has."""
+    sim.app.world.faults.add({"target": "discord", "route": "webhook", "kind": "503", "final": True, "count": 2})
+    file = {"files[0]": ("a.txt", b"text", "text/plain")}
+    statuses = [
+        (await webhook.say(asked, "⏳ …")).status_code,
+        (await webhook.say(asked, "the beginning ▌")).status_code,
+        (await webhook.say(asked, "the end")).status_code,
+        (await webhook.upload(asked, {"content": "the end"}, file)).status_code,
+        (await webhook.say(asked, "the end")).status_code,
+    ]
+    assert statuses == [200, 200, 503, 503, 200]
