@@ -237,8 +237,8 @@ class _Withheld(Exception):
 def _last_look(may_go: Callable[[], bool]) -> Callable[[str, object], Awaitable[None]]:
     """Return a trace for the HTTP client that lets nothing out unless it still may go.
 
-    A process can stand still for a minute between any two lines, also while it waits for a connection; what it was about
-    to say may be long out of date by then. The client asks this right before it writes.
+    A process can stand still for a minute between any two lines, also while it waits for a connection; what it was
+    about to say may be long out of date by then. The client asks this right before it writes.
     """
 
     async def trace(event: str, _info: object) -> None:

@@ -195,8 +195,9 @@ class InvalidResponseGuard:
     """Keeps this process far from Discord's ban: 10,000 responses of 401, 403 or 429 in ten minutes, per address.
 
     From 60 % of `limit` on, progress is withheld and finals go one at a time, with a gap that doubles with each
-    further invalid response and is gone with the next success. At `limit` the next one waits until the oldest has left the window. So no window holds
-    more than `limit` invalid responses, plus those of calls that were in flight when the guard closed.
+    further invalid response and is gone with the next success. At `limit` the next one waits until the oldest has left
+    the window. So no window holds more than `limit` invalid responses, plus those of calls that were in flight when the
+    guard closed.
     """
 
     def __init__(self, clock: Clock, limit: int = 25, window_s: float = 600.0) -> None:

@@ -139,8 +139,8 @@ async def test_an_independent_parser_reads_the_upload() -> None:
 
 
 async def test_progress_that_may_not_go_any_more_is_withheld_at_the_last_moment() -> None:
-    """Symptom: a stopped process woke up and edited over the answer. Cause: it was stopped after it had asked whether it
-    may, and before it wrote. Rule: it is asked once more when the connection is there, right before the first byte."""
+    """Symptom: a stopped process woke up and edited over the answer. Cause: it was stopped after it had asked whether
+    it may, and before it wrote. Rule: it is asked again when the connection is there, before the first byte leaves."""
     connected, asked = asyncio.Event(), []
 
     async def never_asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
