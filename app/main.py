@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import httpx2
 import structlog
@@ -14,15 +13,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import VERSION, configured
-from app.balancing.budget import day_of, next_day
 from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import OPENAI
 from app.balancing.overview import Overview
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
-from app.commands.access import quota, refusal
-from app.commands.base import Memory, People, Services
+from app.commands.base import Services
 from app.commands.registry import COMMANDS, JOB_COMMANDS, job_command
 from app.discord.attachments import AttachmentFetcher
 from app.discord.channels import ChannelClient
@@ -39,11 +36,7 @@ from app.providers.openai_chat import OpenAIChat
 from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
 from app.settings import InstanceSettings
-from app.userdata.cache import PreferenceCache
-from app.userdata.housekeeping import UserHousekeeping
-from app.userdata.sqlite_conversations import SqliteConversations
-from app.userdata.sqlite_preferences import SqlitePreferences
-from app.userdata.sqlite_usage import SqliteUsage
+from app.users import Users
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -90,13 +83,7 @@ class Instance:
         self.store = SqliteJobStore(self._engine)
         self._cluster = SqliteCluster(self._engine)
         self._calls = SqliteCallLog(self._engine)
-        self._conversations = SqliteConversations(self._engine)
-        self._preferences = SqlitePreferences(self._engine)
-        self._usage = SqliteUsage(self._engine)
-        self._choices = PreferenceCache(self._preferences, self.clock)
-        self._access = configured.access(settings)
-        self._prices = configured.prices(settings)
-        self._models = tuple(dict.fromkeys((settings.openai_model, *settings.chat_models)))
+        self.users = Users(settings, self._engine, self.clock)
         self.keys = configured.keys(settings, self.clock, self._calls, self.metrics)
         self.overview = Overview(
             self.store,
@@ -128,8 +115,8 @@ class Instance:
             clock=self.clock,
             metrics=self.metrics,
             remover=self._removal,
-            people=self._people(),
-            refuse=partial(refusal, rules=self._access),
+            people=self.users.people(),
+            refuse=self.users.refusal,
             on_stop=self.worker.stop_job,
         )
         self.asgi: ASGIApp = InteractionsEndpoint(self.edge, self._make_api(), settings.instance_id)
@@ -175,7 +162,7 @@ class Instance:
             cooldowns=Cooldowns(self.clock, configured.cooldowns(settings)),
             day_exhausted=self._day_exhausted,
             notify=self.worker.notify,
-            quota=partial(quota, rules=self._access),
+            quota=self.users.quota,
         )
 
     def _make_follow_up(self) -> FollowUpClient:
@@ -231,13 +218,13 @@ class Instance:
             chores={
                 "rescue": rescue.keep_looking,
                 "house": rescue.keep_house,
-                "choices": self._choices.keep_fresh,
-                "users": self._user_housekeeping().keep_house,
+                "choices": self.users.choices.keep_fresh,
+                "users": self.users.housekeeping.keep_house,
             },
         )
 
     def _services(self) -> Services:
-        settings, http = self.settings, self._provider_http
+        settings, users, http = self.settings, self.users, self._provider_http
         minimax_key = settings.minimax_api_key.get_secret_value()
         stability = StabilityImage(
             settings.stability_api_key.get_secret_value(), settings.stability_base_url, http, clock=self.clock
@@ -258,14 +245,14 @@ class Instance:
             image_timeout_s=settings.image_timeout_s,
             video_poll_s=settings.video_poll_s,
             user_ref=configured.user_reference(settings),
-            conversations=self._conversations,
+            conversations=users.conversations,
             files=AttachmentFetcher(self._discord_http, settings.discord_api_url),
-            memory=self._memory(),
-            models=self._models,
-            chosen=self._choices.of,
-            usage=self._usage,
-            day=self._day,
-            prices=self._prices,
+            memory=users.memory,
+            models=users.models,
+            chosen=users.choices.of,
+            usage=users.usage,
+            day=users.day,
+            prices=users.prices,
             moderator=self._make_moderator() if settings.moderation == "on" else None,
         )
 
@@ -273,39 +260,6 @@ class Instance:
         settings = self.settings
         key = settings.openai_api_key.get_secret_value()
         return OpenAIModeration(key, settings.openai_base_url, self._provider_http, clock=self.clock)
-
-    def _people(self) -> People:
-        return People(
-            conversations=self._conversations,
-            preferences=self._preferences,
-            usage=self._usage,
-            chosen=self._choices.of,
-            changed=self._choices.changed,
-            memory=self._memory(),
-            models=self._models,
-            day=self._day,
-            day_ends_at=lambda: next_day(self.clock.now(), self._day_starts_at()),
-            quota=partial(quota, rules=self._access),
-            prices_known=self._prices.known,
-        )
-
-    def _user_housekeeping(self) -> UserHousekeeping:
-        return UserHousekeeping(
-            self._conversations,
-            self._usage,
-            self.clock,
-            memory_ttl_s=self.settings.memory_ttl_s,
-            day_of=lambda at: day_of(at, self._day_starts_at()),
-        )
-
-    def _memory(self) -> Memory:
-        return Memory(self.settings.memory_ttl_s, self.settings.memory_tokens)
-
-    def _day(self) -> str:
-        return day_of(self.clock.now(), self._day_starts_at())
-
-    def _day_starts_at(self) -> int:
-        return self.settings.day_starts_at_utc * 3600
 
     def _day_exhausted(self, kind: str) -> bool:
         return self.overview.day_exhausted(kind, self.limits.day[kind])
@@ -339,7 +293,7 @@ class Instance:
             stack.push_async_callback(self._removal.close)
             await self._adopt_clock()
             await self.keys.restore()
-            await self._choices.refresh()
+            await self.users.choices.refresh()
             self._warming = asyncio.create_task(self._warm(), name="warm")
             stack.callback(self._warming.cancel)
             await self.worker.start()

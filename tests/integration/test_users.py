@@ -24,13 +24,12 @@ async def test_a_choice_holds_everywhere(tmp_path: Path) -> None:
     """What a user chose on one instance holds there at once and on the others soon; taken back, it is gone."""
     async with system(tmp_path, count=2) as two:
         here, there = (each.instance for each in two.instances)
-        people = here.edge._people
-        assert people is not None
+        people = here.users.people()
         for chosen in (Preferences(language="en", private=True), Preferences()):
             await people.preferences.put(Scope.USER, str(USER), chosen)
             people.changed(Scope.USER, str(USER), chosen)
             assert people.chosen(str(USER), None) == chosen
-            await wait_until(lambda c=chosen: there._choices.of(str(USER), None) == c, 5, "the other knows")  # type: ignore[misc]
+            await wait_until(lambda c=chosen: there.users.choices.of(str(USER), None) == c, 5, "the other knows")  # type: ignore[misc]
 
 
 async def test_answers_are_counted_and_priced(tmp_path: Path) -> None:
@@ -40,10 +39,10 @@ async def test_answers_are_counted_and_priced(tmp_path: Path) -> None:
         for command, options in (("채팅", {"질문": "왜?"}), ("이미지", {"설명": "달"})):
             await (await one.ask(USER, command, options)).final(15)
         instance = one.instances[0].instance
-        day = instance._day()
+        day = instance.users.day()
 
         async def total(kind: str) -> UsageTotal:
-            totals = await instance._usage.of_user(str(USER), from_day=day, to_day=day)
+            totals = await instance.users.usage.of_user(str(USER), from_day=day, to_day=day)
             return totals.get(kind, UsageTotal())
 
         async def counted() -> bool:
