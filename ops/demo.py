@@ -26,10 +26,13 @@ from ops.processes import wait_for
 from ops.shutdown import Say, stop
 from ops.status import addresses
 from ops.system import Paths, System, only_one
-from ops.tour import Tour, Visit
+from ops.tour import Tour
+from ops.tour_stops import Visit, users, visits_of
 
-COMMANDS = 7
+STOPS = len(visits_of(users(1)[0]))
 ACQUAINTED_WITHIN_S = 10.0
+WIDTHS = {"command": 22, "user": 8, "ack": 6}
+"""Columns of the tour's table that need more than their heading's width."""
 
 
 def run_demo(*, once: bool, tour: bool = True, out: Console, say: Say) -> int:
@@ -93,7 +96,7 @@ def register(stage: Stage, say: Say) -> bool:
 
 
 def _play(stage: Stage, system: System, out: Console, say: Say) -> bool:
-    say(f"Playing all {COMMANDS} commands for a user of each instance ...")
+    say(f"Playing all commands, buttons and menus for a user of each instance: {STOPS} stops each ...")
     # Each instance learns of the others by their heartbeats, a second or two after its own start.
     everyone = list(range(1, len(system.ports) + 1))
     pages = [f"http://127.0.0.1:{port}/stats" for port in system.ports]
@@ -105,12 +108,12 @@ def _play(stage: Stage, system: System, out: Console, say: Say) -> bool:
         system.ops_url,
         len(system.ports),
     )
-    visits = tour.play(lambda visit: say(f"  /{visit.command} for {visit.user.id}: {_verdict(visit)}"))
+    visits = tour.play(lambda visit: say(f"  {visit.title} for {visit.user.id}: {_verdict(visit)}"))
     out.print(_table(visits))
     wrong = [visit for visit in visits if visit.problems]
     for visit in wrong:
-        out.print(f"/{visit.command} for {visit.user.id}: {'; '.join(visit.problems)}", style="red", markup=False)
-    complete = len(visits) == COMMANDS * len(system.ports)
+        out.print(f"{visit.title} for {visit.user.id}: {'; '.join(visit.problems)}", style="red", markup=False)
+    complete = len(visits) == STOPS * len(system.ports)
     out.print(
         f"{len(visits) - len(wrong)} of {len(visits)} answers are right.",
         style="red" if wrong else "green",
@@ -127,13 +130,14 @@ def _table(visits: Sequence[Visit]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("command", "user", "where", "home", "served by", "key set", "ack", "answer after", "", "answer"):
         right = heading in ("ack", "answer after")
-        width = None if heading == "answer" else max(1, len(heading))  # only the answer gives way
+        # Only the answer gives way, and of an id the end.
+        width = None if heading == "answer" else WIDTHS.get(heading, max(1, len(heading)))
         table.add_column(
             heading, justify="right" if right else "left", min_width=width, no_wrap=True, overflow="ellipsis"
         )
     for visit in visits:
         table.add_row(
-            f"/{visit.command}",
+            visit.title,
             str(visit.user.id),
             f"{visit.user.place}, {visit.user.locale[:2]}",
             str(visit.user.home),

@@ -164,6 +164,18 @@ def find_component(components: list[dict[str, Any]], custom_id: str) -> dict[str
     return None
 
 
+def find_action(components: list[dict[str, Any]], action: str) -> str | None:
+    """Return the first custom id that is `action` or begins with it and a colon, at any depth."""
+    for component in components:
+        custom_id = str(component.get("custom_id") or "")
+        if custom_id.partition(":")[0] == action and custom_id:
+            return custom_id
+        found = find_action(component.get("components") or [], action)
+        if found is not None:
+            return found
+    return None
+
+
 def check_modal(data: dict[str, Any], faults: Faultfinder, path: str = "data") -> None:
     """Note everything wrong with a modal (response type 9)."""
     seen = _Seen()
