@@ -56,6 +56,9 @@ async def frozen_at_work(trial: Trial, running: Stage, judge: Judge) -> None:
     """An instance is frozen in mid-work until others have done it, then goes on where it was."""
     since = time.monotonic()
     asks = chats(trial.rng, 8, 40.0, seconds=(2.5, 3.0))
+    # However the seed draws them, half of the users are at home on the first instance.
+    asks = [ask if n % 2 else replace(ask, user_id=ask.user_id // running.count * running.count)
+            for n, ask in enumerate(asks)]  # fmt: skip
     sending = asyncio.create_task(play(running.control, running.interactions, asks))
     await judge.until(lambda: len(begun(judge, since, "set-1")) > 1, 15, "some work of instance 1")
     running.send(1, signal.SIGSTOP)
