@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from simulator.config import Speed
+from simulator.discord_components import find_action
 from tests.kit.running import System, simulator_config, system
 from tests.kit.waiting import wait_until
 
@@ -78,6 +79,50 @@ async def test_whoever_waits_sees_what_happens(tmp_path: Path) -> None:
         assert contents[0].startswith("⏳")
         assert not contents[-1].startswith("⏳")
         assert sum(edit.final for edit in asked.message.history) == 1
+
+
+async def test_an_answer_grows_before_the_users_eyes(tmp_path: Path) -> None:
+    """What came so far is shown with a cursor and a button to stop it; each part is the beginning of the whole."""
+    slow = simulator_config(1, speed=Speed(ttft_s=0.1, tokens_per_s=40.0))
+    async with system(tmp_path, sim=slow) as running:
+        asked = await running.ask(USER, "채팅", {"질문": "바다에 대해 길게 이야기해 줘"})
+        await asked.final(30)
+        *before, last = [edit for edit in asked.message.history if edit.content]
+        growing = [edit.content.removesuffix("▌").rstrip() for edit in before if edit.content.endswith("▌")]
+        assert len(growing) >= 2
+        assert last.final and all(last.content.startswith(part) for part in growing)
+        assert not any(edit.final for edit in before)
+
+
+async def test_a_button_does_it_again(one: System) -> None:
+    """🔁 under an answer asks the same once more; its answer comes in a message of its own, the first stays."""
+    asked = await one.ask(USER, "채팅", {"질문": "다시 물어볼 질문 #vary"})
+    await asked.final(10)
+    first, custom_id = asked.message.content, find_action(asked.message.components, "again")
+    assert custom_id is not None
+
+    async def kept() -> bool:
+        return await one.instances[0].instance.store.repeatable(asked.id, user_id=str(USER)) is not None
+
+    await wait_until(kept, 5, "the job is done and its payload kept")
+    pressed = await one.sim.discord.press(one.instances[0].interactions, asked, custom_id)
+    await pressed.final(10)
+    assert pressed.message is not None and pressed.message.id != asked.message.id
+    assert "다시 물어볼 질문" in pressed.message.content != first == asked.message.content
+
+
+async def test_a_conversation_is_remembered_until_it_starts_over(one: System) -> None:
+    """The second question's answer knows of the first; after `/새대화` the third one's knows of neither."""
+    said = []
+    for question in ("내 고양이 이름은 나비야", "이름이 뭐라고 했지?"):
+        asked = await one.ask(USER, "채팅", {"질문": question})
+        await asked.final(10)
+        said.append(asked.message.content)
+    assert "2번째 질문" in said[1] and "내 고양이 이름은 나비야" in said[1]
+    await one.ask(USER, "새대화")
+    asked = await one.ask(USER, "채팅", {"질문": "이제는?"})
+    await asked.final(10)
+    assert "번째 질문" not in asked.message.content and "나비" not in asked.message.content
 
 
 async def test_the_same_interaction_twice_is_one_job(one: System) -> None:
