@@ -1,0 +1,77 @@
+"""A stream is read often enough to be felt as one, and no more often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.providers import bounded
+from app.providers.bounded import AT_ONCE, _gathered
+
+GATHER_S = 0.02
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "GATHER_S", GATHER_S)
+
+
+async def pieces(count: int, *, at_once: int = 1) -> AsyncIterator[bytes]:
+    """Yield numbered pieces; every so many of them the reader has to wait for the socket, as short as may be."""
+    for number in range(count):
+        if number % at_once == 0:
+            await asyncio.sleep(0)
+        yield b"%d " % number
+
+
+async def read(source: AsyncIterator[bytes]) -> tuple[bytes, float]:
+    """Return everything, and the seconds it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    return b"".join([piece async for piece in _gathered(source)]), loop.time() - began
+
+
+def whole(count: int) -> bytes:
+    """Return what `count` pieces hold."""
+    return b"".join(b"%d " % number for number in range(count))
+
+
+async def test_the_beginning_is_read_as_it_comes() -> None:
+    """The first words wait for nothing."""
+    text, seconds = await read(pieces(AT_ONCE))
+    assert text == whole(AT_ONCE)
+    assert seconds < GATHER_S
+
+
+async def test_later_reads_keep_their_distance() -> None:
+    """Each waits until more can have gathered; nothing is lost or moved."""
+    text, seconds = await read(pieces(AT_ONCE + 5))
+    assert text == whole(AT_ONCE + 5)
+    assert seconds >= 5 * GATHER_S
+
+
+async def test_what_came_together_is_read_together() -> None:
+    """A thousand pieces of two reads take two waits, not a thousand."""
+    text, seconds = await read(pieces(1000, at_once=500))
+    assert text == whole(1000)
+    assert seconds < 100 * GATHER_S
+
+
+async def test_the_source_is_closed_when_the_reader_stops() -> None:
+    """Also in the middle: an answer that was stopped costs nothing more."""
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield b"x"
+        finally:
+            closed.set()
+
+    reader = _gathered(endless())
+    await anext(reader)
+    await reader.aclose()
+    assert closed.is_set()
