@@ -52,10 +52,13 @@ SHORTEST_S = 0.1
 SPARE_S = 1.0
 """The answer has to end this long before the job's own deadline, so that what came of it can still be shown."""
 
-_EMPTY = Text(ko="질문을 입력해 주세요.", en="Please enter a question.")
+_EMPTY = Text(
+    ko="질문이 비어 있어 비용 없이 거절했어요. 질문을 입력해 주세요.",
+    en="There was no question, so this cost nothing. Please enter one.",
+)
 _TOO_LONG = Text(
-    ko="질문이 너무 길어요. {limit:,}자까지 쓸 수 있어요.",
-    en="That question is too long: {limit:,} characters at most.",
+    ko="질문이 너무 길어 비용 없이 거절했어요. {limit:,}자까지로 줄여 주세요.",
+    en="That question is too long, so this cost nothing. Please shorten it to {limit:,} characters.",
 ).format(limit=LONGEST_QUESTION)
 _ABOUT_FILE = Text(ko="첨부한 파일을 설명해 주세요.", en="Please describe the attached file.")
 _GO_ON = Text(ko="➡️ 이어서", en="➡️ Continue")

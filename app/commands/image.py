@@ -69,18 +69,21 @@ _ENLARGED = PictureRule(
 )
 
 _EMPTY = Text(
-    ko="무엇을 그릴지 설명해 주세요. 비용은 들지 않았어요.", en="Please describe what to draw. This cost nothing."
+    ko="설명이 비어 있어 비용 없이 거절했어요. 무엇을 그릴지 설명해 주세요.",
+    en="There was no description, so this cost nothing. Please describe what to draw.",
 )
 _TOO_LONG = Text(
-    ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요. 비용은 들지 않았어요.",
-    en="That description is too long: {limit:,} characters at most. This cost nothing.",
+    ko="설명이 너무 길어 비용 없이 거절했어요. {limit:,}자까지로 줄여 주세요.",
+    en="That description is too long, so this cost nothing. Please shorten it to {limit:,} characters.",
 ).format(limit=LONGEST_DESCRIPTION)
-_BAD_RATIO = Text(ko="고를 수 있는 비율이 아니에요: {ratios}", en="That ratio is not one of: {ratios}").format(
-    ratios=", ".join(RATIOS)
-)
-_BAD_STYLE = Text(ko="고를 수 있는 스타일이 아니에요: {styles}", en="That style is not one of: {styles}").format(
-    styles=", ".join(STYLES)
-)
+_BAD_RATIO = Text(
+    ko="고를 수 있는 비율이 아니어서 비용 없이 거절했어요. 이 가운데 골라 주세요: {ratios}",
+    en="That ratio is not offered, so this cost nothing. Please choose one of these: {ratios}",
+).format(ratios=", ".join(RATIOS))
+_BAD_STYLE = Text(
+    ko="고를 수 있는 스타일이 아니어서 비용 없이 거절했어요. 이 가운데 골라 주세요: {styles}",
+    en="That style is not offered, so this cost nothing. Please choose one of these: {styles}",
+).format(styles=", ".join(STYLES))
 _DRAWING = Text(ko=PROGRESS_MARK + " 그림을 그리고 있어요…", en=PROGRESS_MARK + " Drawing your picture…")
 _DRAWING_EACH = Text(
     ko=PROGRESS_MARK + " 다른 그림을 그리고 있어요… ({done}/{count})",

@@ -58,11 +58,12 @@ STOPPED = "Stopped"
 """Stands for an error's class name where the user has ended the wait."""
 
 _EMPTY = Text(
-    ko="어떤 영상을 만들지 설명해 주세요. 비용은 들지 않았어요.", en="Please describe the video. This cost nothing."
+    ko="설명이 비어 있어 비용 없이 거절했어요. 어떤 영상을 만들지 설명해 주세요.",
+    en="There was no description, so this cost nothing. Please describe the video.",
 )
 _TOO_LONG = Text(
-    ko="설명이 너무 길어요. {limit:,}자까지 쓸 수 있어요. 비용은 들지 않았어요.",
-    en="That description is too long: {limit:,} characters at most. This cost nothing.",
+    ko="설명이 너무 길어 비용 없이 거절했어요. {limit:,}자까지로 줄여 주세요.",
+    en="That description is too long, so this cost nothing. Please shorten it to {limit:,} characters.",
 ).format(limit=LONGEST_DESCRIPTION)
 _SUBMITTING = Text(ko=PROGRESS_MARK + " 영상을 요청하고 있어요…", en=PROGRESS_MARK + " Requesting your video…")
 _WORKING = Text(

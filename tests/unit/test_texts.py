@@ -12,7 +12,7 @@ import pytest
 
 import app
 from app import edge, errors, intake, presses
-from app.commands import access, attachments, derived, message_commands
+from app.commands import access, attachments, chat, derived, image, message_commands, video
 from app.discord.graphemes import utf16_length
 from app.discord.wire import CONTENT_MAX
 from app.errors import QuartetError
@@ -64,6 +64,12 @@ REFUSALS = {
     "no choice": derived._NO_CHOICE,
     "no text": derived._NO_TEXT,
     "no file": attachments._NAME_LOST,
+    "no question": chat._EMPTY,
+    "long question": chat._TOO_LONG,
+    "no picture's description": image._EMPTY,
+    "long picture's description": image._TOO_LONG,
+    "no video's description": video._EMPTY,
+    "long video's description": video._TOO_LONG,
 }
 """What is said instead of accepting something."""
 
