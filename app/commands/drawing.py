@@ -22,11 +22,12 @@ _OTHER_PROVIDER = Text(
 _ONLY_ONE = Text(
     ko="그림을 바탕으로 다시 그리거나 크게 만드는 일은 Stability AI만 할 수 있는데, 지금은 쓸 수 없고 "
     "거절된 호출에는 비용이 들지 않아요. 잠시 뒤 다시 시도해 주세요.",
-    en="Only Stability AI can draw from a picture or enlarge one, and it can't be used right now; a call it refuses costs "
-    "nothing. Please try again in a while.",
+    en="Only Stability AI can draw from a picture or enlarge one, and it can't be used right now; a call it refuses "
+    "costs nothing. Please try again in a while.",
 )
 _NOT_LARGER = Text(
-    ko="이 그림은 이미 충분히 크거나 너무 길쭉해서 더 크게 만들 수 없어요. 비용은 들지 않았으니 다른 그림을 골라 주세요.",
+    ko="이 그림은 이미 충분히 크거나 너무 길쭉해서 더 크게 만들 수 없어요. "
+    "비용은 들지 않았으니 다른 그림을 골라 주세요.",
     en="This picture is too large already, or too long and narrow, to be made larger. This cost nothing; please choose "
     "another.",
 )
