@@ -52,8 +52,8 @@ class Interaction:
 
     @property
     def created_at(self) -> float:
-        """When Discord made the interaction, seconds since the epoch, from its id (reference#snowflakes)."""
-        return ((int(self.id) >> 22) + DISCORD_EPOCH_MS) / 1000
+        """When Discord made the interaction, seconds since the epoch."""
+        return made_at(self.id)
 
     # What only some interactions are asked for is read from the payload when it is asked for.
 
@@ -137,6 +137,11 @@ class Interaction:
     def derived(self) -> Mapping[str, Any]:
         """What a button or a form made of the command it stands for (`app/commands/derived.py`); empty for others."""
         return _object(self.payload, DERIVED_FIELD)
+
+
+def made_at(snowflake: str) -> float:
+    """Return when Discord made an id, seconds since the epoch (reference#snowflakes)."""
+    return ((int(snowflake) >> 22) + DISCORD_EPOCH_MS) / 1000
 
 
 def interaction_type(payload: object) -> int:

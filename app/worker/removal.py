@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from app.clock import Clock
-from app.discord.models import Interaction, parse, read_json
+from app.discord.models import Interaction, made_at, parse, read_json
 from app.discord.replies import Message
 from app.discord.wire import TOKEN_LIFE_S
 from app.errors import AnswerGone, DiscordError, StoreUnavailable
@@ -27,6 +27,13 @@ WITHIN_S: Final = 60.0
 STORE_RETRY_S: Final = 0.5
 STORE_WITHIN_S: Final = 5.0
 CLOSE_WITHIN_S: Final = 5.0
+
+END_WITHIN_S: Final = 20.0
+"""So long a job may take to post what follows its answer."""
+
+LOOK_EVERY_S: Final = 0.25
+CLOCKS_APART_S: Final = 60.0
+"""Ids are made by Discord's clock, ends recorded by ours."""
 
 _NOT_DELETED = Text(
     ko="지금은 메시지를 지우지 못했어요. 잠시 뒤 🗑를 다시 눌러 주세요.",
@@ -107,6 +114,7 @@ class Removal:
     async def _try_to(self, press: Interaction, job_id: str, asker_id: str) -> Text | None:
         """Delete everything; return what is to be told of what was left."""
         try:
+            await self._wait_for_end(job_id, asker_id)
             # The parts first: once the original is gone, so is the button to try again with.
             left = await self._remove_parts(press, job_id, asker_id)
             await self._follow_ups.delete_original(press.token, within_s=WITHIN_S)
@@ -115,6 +123,17 @@ class Removal:
             return _NOT_DELETED
         log.info("answer deleted", interaction=press.id, job=job_id, left=left)
         return _PARTS_LEFT.format(count=left) if left else None
+
+    async def _wait_for_end(self, job_id: str, asker_id: str) -> None:
+        """Wait until the answer is out: what follows it is still being posted while it can be deleted already."""
+        made, give_up = made_at(job_id), self._clock.monotonic() + END_WITHIN_S
+        while self._clock.wall() < made + TOKEN_LIFE_S and self._clock.monotonic() < give_up:
+            done = await self._read(
+                lambda: self._store.history(user_id=asker_id, since=made - CLOCKS_APART_S, limit=100)
+            )
+            if any(job.id == job_id for job in done):
+                return
+            await self._clock.sleep(LOOK_EVERY_S)
 
     async def _remove_parts(self, press: Interaction, job_id: str, asker_id: str) -> int:
         """Delete the messages that follow the answer; returns how many could not be.

@@ -13,8 +13,9 @@ from app.discord.models import Interaction, parse
 from app.discord.replies import Message
 from app.discord.wire import TOKEN_LIFE_S
 from app.errors import AnswerGone, DiscordError, DiscordUnavailable, StoreUnavailable
+from app.jobs.job import FinishedJob, Outcome, ServedBecause
 from app.jobs.store import RepeatableJob
-from app.worker.removal import STORE_WITHIN_S, Removal
+from app.worker.removal import END_WITHIN_S, STORE_WITHIN_S, Removal
 from tests.kit.clock import FakeClock
 from tests.kit.waiting import wait_turns_until
 from tests.unit.edge.kit import USER, MemoryStore, press, use
@@ -165,6 +166,32 @@ async def test_a_store_that_comes_back(stage: Stage) -> None:
     stage.removal.begin(pressed(), JOB, USER)
     await stage.clock.sleep(2)
     await wait_turns_until(lambda: stage.removal.under_way == 0, "it is done")
+    assert stage.discord.calls == [("original", "new")]
+
+
+async def test_an_answer_that_is_still_going_out(stage: Stage) -> None:
+    """Symptom: of a long answer that was deleted at once, the further messages came after all. Cause: they are posted
+    after the original shows its buttons. Rule: deleting begins when the job has ended.
+    """
+    job = str(int(stage.clock.wall() * 1000 - 1_420_070_400_000) << 22)
+    stage.removal.begin(pressed(), job, USER)
+    await stage.clock.sleep(2.5)
+    assert stage.discord.calls == []
+    stage.store.sent_parts[job] = PARTS[:1]
+    stage.store.repeatable_jobs[job, USER] = stage.store.repeatable_jobs[JOB, USER]
+    now = stage.clock.now()
+    times = {"received_at": now - 3, "started_at": now - 3, "finished_at": now}
+    ended = FinishedJob(job, "chat", USER, 1, 1, ServedBecause.HOME, Outcome.ANSWERED, "openai", "", **times)
+    stage.store.finished.append(ended)
+    await stage.clock.sleep(1)
+    assert stage.discord.calls == [("71", "old"), ("original", "new")]
+
+
+async def test_an_answer_whose_end_is_never_recorded(stage: Stage) -> None:
+    """The wait is bounded: then what is there is deleted."""
+    job = str(int(stage.clock.wall() * 1000 - 1_420_070_400_000) << 22)
+    stage.removal.begin(pressed(), job, USER)
+    await stage.clock.sleep(END_WITHIN_S + 1)
     assert stage.discord.calls == [("original", "new")]
 
 
