@@ -23,6 +23,9 @@ CLOSED_TOKEN_MEMORY_S: Final = 60.0
 PROGRESS_EVERY_S: Final = 0.95
 """A growing answer is shown once a second; the rest of the second is what sending itself takes."""
 
+RESET_MARGIN_S: Final = 0.02
+"""Headers round to milliseconds and clocks drift: whoever calls at the very moment of a reset may come too early."""
+
 LONG_WINDOW_S: Final = 5.0
 """Calls of a shorter window are not saved up: it is over before anybody notices."""
 
@@ -132,7 +135,7 @@ class TokenState:
         if remaining is not None and reset_after is not None:
             limit = int(seconds(headers.get("x-ratelimit-limit")) or 0)
             bucket = headers.get("x-ratelimit-bucket", "")
-            self.windows[bucket, limit] = Window(limit, int(remaining), now + reset_after)
+            self.windows[bucket, limit] = Window(limit, int(remaining), now + reset_after + RESET_MARGIN_S)
 
     def next_progress_at(self) -> float:
         """Return when the next progress edit does no harm: a steady pace, one call always left for the answer.

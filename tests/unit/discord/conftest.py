@@ -37,8 +37,11 @@ class Bench:
         return await self.client.post(token, Message(text), **times)
 
     async def edit(self, message: Message, token: str = TOKEN, *, final: bool = True, **times: float) -> bool:
-        times = {"received_at": self.received_at, "expires_at": self.expires_at, **times}
-        return await self.client.edit_original(token, message, final=final, **times)
+        received_at = times.get("received_at", self.received_at)
+        expires_at = times.get("expires_at", self.expires_at)
+        return await self.client.edit_original(
+            token, message, received_at=received_at, expires_at=expires_at, final=final
+        )
 
 
 MakeBench = Callable[..., Awaitable[Bench]]
