@@ -39,12 +39,23 @@ export function messageElement(view) {
 function usedBy(interaction) {
   const who = people.name(interaction.user_id);
   const what = { 3: () => t("pressed"), 5: () => t("submitted") }[interaction.kind]?.() ?? t("used", commandName(interaction));
-  const options = flat(interaction.options).map((option) => `${option.name}: ${option.value}`).join("  ");
+  const known = state.commands.find((command) => command.name === interaction.command)?.options || [];
+  const options = given(interaction.options, known).join("  ");
   return h("div", { class: "used", title: options || null }, h("span", { class: "spine", "aria-hidden": "true" }), avatar(interaction.user_id),
     h("span", { class: "who" }, who), h("span", { class: "what" }, what), options ? h("span", { class: "given" }, options) : null);
 }
 
-const flat = (options) => options.flatMap((option) => (option.options ? flat(option.options) : option.value !== undefined && option.type !== 11 ? [option] : []));
+// What was given, by the options' names in the reader's language, subcommands' options as well.
+function given(options, known) {
+  return options.flatMap((option) => {
+    const registered = known.find((one) => one.name === option.name);
+    if (option.options) return given(option.options, registered?.options || []);
+    if (option.value === undefined || option.type === 11) return [];
+    const choice = registered?.choices?.find((one) => one.value === option.value);
+    const value = choice ? named(choice, state.me.locale) : option.type === 5 ? t(option.value ? "yes" : "no") : option.value;
+    return [`${registered ? named(registered, state.me.locale) : option.name}: ${value}`];
+  });
+}
 
 export function commandName(interaction) {
   const known = state.commands.find((command) => command.name === interaction.command);

@@ -37,7 +37,7 @@ export function drawWay() {
 const commandOf = (interaction) => (interaction.kind === 2 ? commandName(interaction) : interaction.custom_id);
 
 function station(name, state_, number, lines) {
-  return h("li", { class: `station ${state_}`, "data-station": name, "data-state": state_ }, h("span", { class: "node", "aria-hidden": "true" }, number), h("div", {}, h("span", { class: "station-name" }, t(name)), lines.filter(Boolean).map((line) => h("span", { class: "fact" }, line))));
+  return h("li", { class: `station ${state_}`, "data-station": name, "data-state": state_ }, h("span", { class: "node", "aria-hidden": "true" }, number), h("div", {}, h("span", { class: "station-name" }, t(name)), lines.filter(Boolean).map((line) => h("span", { class: "fact" }, line)))); // the style puts dots between;
 }
 
 function stations(interaction, way) {
@@ -50,24 +50,26 @@ function stations(interaction, way) {
   const failed = calls.length > 0 && calls.at(-1).status !== 200 && calls.at(-1).status !== null;
   return [
     station("proxy", "done", "↓", [t("delivered"), t("homeIs", home(interaction.user_id))]),
-    station("instance", ok ? "done" : ack ? "failed" : "active", ack?.served_by || "?", [ack ? (ok ? t("ackedBy", ack.served_by || "?", `${ack.type_name} · ${duration(ack.ms)}`) : t("notAcked", ack.reason || ack.status || "–")) : t("waiting")]),
+    station("instance", ok ? "done" : ack ? "failed" : "active", ack?.served_by || "?", [ack ? (ok ? t("ackedBy", ack.served_by || "?", `${ack.type_name}, ${duration(ack.ms)}`) : t("notAcked", ack.reason || ack.status || "–")) : t("waiting")]),
     station("queue", instant ? "skipped" : wait !== null || !running ? "done" : "active", "≡", [instant ? t("instant") : wait !== null ? t("waited", duration(wait)) : waits, worker ? t("ranOn", worker) : "", way.job?.because && way.job.because !== "home" ? way.job.because : ""]),
-    station("key", instant ? "skipped" : failed ? "failed" : calls.length && !running ? "done" : calls.length ? "active" : "skipped", "✦", calls.length ? calls.map(callLine) : [instant ? "" : t("noKey")]),
+    station("key", instant ? "skipped" : failed ? "failed" : calls.length && !running ? "done" : calls.length ? "active" : "skipped", "✦", calls.length ? calls.map((call) => callLine(call)) : [instant ? "" : t("noKey")]),
     station("webhook", way.refused.length && way.final === null ? "failed" : way.final !== null ? "done" : way.edits.length ? "active" : "skipped", "↑", [
       way.edits.length ? t("edits", way.edits.length) : "", way.posts.length ? t("posts", way.posts.length) : "", way.deleted ? t("deleted") : "",
-      way.edits.length && !instant ? t("firstWord", duration(way.edits[0])) : "", way.final !== null ? t("done", duration(way.final)) : "", ...way.refused.slice(0, 3).map((event) => t("refused", `${event.status} ${event.code ?? ""}`)),
+      way.edits.length > 1 && !instant ? t("firstWord", duration(way.edits[0])) : "", way.final !== null ? t("done", duration(way.final)) : "", ...way.refused.slice(0, 3).map((event) => t("refused", `${event.status} ${event.code ?? ""}`)),
     ]),
   ];
 }
 
-const callLine = (call) => `${call.key} · ${NAMES[call.provider]} ${call.route} · ${call.ms === null ? t("calling") : `${duration(call.ms)} · ${call.status || "–"}${call.outcome && call.outcome !== "ok" ? ` ${call.outcome}` : ""}`}`;
+const wentWell = (call) => call.ms === null || (call.status === 200 && ["", "ok"].includes(call.outcome));
+
+const callLine = (call) => `${call.key} · ${NAMES[call.provider]} ${call.route} · ${call.ms === null ? t("calling") : `${duration(call.ms)} · ${call.status || "–"}${wentWell(call) ? "" : ` ${call.outcome === "caller_gone" ? t("callerGone") : call.outcome}`}`}`;
 
 // Bars over the same time: acknowledgement, waiting, provider calls, and a tick for each webhook call.
 function timeline(way) {
   const whole = Math.max(way.end, 1);
   const bar = (name, from, to, label) => {
     const shown = h("span", { class: `bar ${name}`, title: label });
-    shown.style.left = `${(Math.max(0, from) / whole) * 100}%`;
+    shown.style.left = `${Math.min(98, (Math.max(0, from) / whole) * 100)}%`;
     shown.style.width = `${Math.max(0.8, ((to - from) / whole) * 100)}%`;
     return shown;
   };
@@ -76,7 +78,7 @@ function timeline(way) {
   return h("div", { class: "timeline", role: "img", "aria-label": t("timeline") }, [
     way.acked !== null && row(t("instance"), [bar("ack", 0, way.acked, t("instance"))], duration(way.acked)),
     way.calls.length > 0 && row(t("queue"), [bar("queue", way.acked ?? 0, first, t("queue"))], duration(Math.max(0, first - (way.acked ?? 0)))),
-    ...way.calls.slice(-4).map((call) => row(call.key, [bar(call.status === 200 || call.status === null ? "call" : "call bad", call.start, call.start + (call.ms ?? whole - call.start), callLine(call))], duration(call.ms))),
+    ...way.calls.slice(-4).map((call) => row(call.key, [bar(wentWell(call) ? "call" : "call bad", call.start, call.start + (call.ms ?? whole - call.start), callLine(call))], duration(call.ms))),
     (way.edits.length > 0 || way.posts.length > 0) && row(t("webhook"), [...way.edits, ...way.posts].map((at) => bar("edit", at, at, duration(at))), duration([...way.edits, ...way.posts].at(-1))),
   ].filter(Boolean));
 }

@@ -26,13 +26,13 @@ const WORDS = {
   delivered: ["서명된 요청이 도착", "signed request delivered"], homeIs: ["담당은 {0}번", "home is #{0}"],
   ackedBy: ["{0}번이 받음: {1}", "#{0} accepted: {1}"], notAcked: ["받지 못함: {0}", "not accepted: {0}"],
   ranOn: ["{0}번이 처리", "#{0} did the work"], waited: ["{0} 대기", "waited {0}"], instant: ["바로 답함", "answered at once"], waiting: ["기다리는 중…", "waiting…"],
-  because_home: ["담당이 처리", "its home"], noKey: ["아직 부르지 않음", "not called yet"], calling: ["부르는 중…", "calling…"],
-  edits: ["수정 {0}번", "{0} edits"], firstWord: ["첫 글자 {0}", "first word after {0}"], done: ["끝 {0}", "final after {0}"], refused: ["거절 {0}", "refused {0}"],
-  posts: ["메시지 {0}개 더", "{0} more messages"], deleted: ["삭제됨", "deleted"], took: ["모두 {0}", "{0} in all"], timeline: ["시간표", "Timeline"],
+  because_home: ["담당이 처리", "its home"], noKey: ["부르지 않음", "not called"], calling: ["부르는 중…", "calling…"], callerGone: ["부른 쪽이 사라짐", "its caller is gone"],
+  edits: ["수정 {0}번", "edits: {0}"], firstWord: ["첫 글자 {0}", "first word after {0}"], done: ["끝 {0}", "final after {0}"], refused: ["거절 {0}", "refused {0}"],
+  posts: ["메시지 {0}개 더", "further messages: {0}"], deleted: ["삭제됨", "deleted"], took: ["모두 {0}", "{0} in all"], timeline: ["시간표", "Timeline"],
   instances: ["인스턴스", "Instances"], providers: ["공급자 고장", "Provider faults"], running: ["돌아감", "running"], off: ["꺼짐", "off"],
   kill: ["강제 종료", "Kill"], killLong: ["{0}번 강제 종료 (곧 다시 켜짐)", "Kill instance {0} (it is started again)"], power: ["{0}번 켜짐", "Instance {0} on"],
   noOperator: ["이 시뮬레이터에는 인스턴스 스위치가 없어요 (demo로 켜 주세요).", "This simulator has no switches for instances (start it by `demo`)."],
-  fails: ["{0} 고장", "{0} fails"], how: ["{0}: 어떻게", "{0}: how"], whose: ["{0}: 누구의 키", "{0}: whose key"], allKeys: ["모든 키", "all keys"], hits: ["{0}번 맞음", "hit {0} times"],
+  fails: ["{0} 고장", "{0} fails"], how: ["{0}: 어떻게", "{0}: how"], whose: ["{0}: 누구의 키", "{0}: whose key"], allKeys: ["모든 키", "all keys"], hits: ["{0}번 맞음", "hits: {0}"],
   optionsOf: ["{0}개 더", "{0} more"], pick: ["고르세요", "Make a selection"], removeOption: ["{0} 빼기", "Remove {0}"], yourFile: ["첨부", "attachment"],
 };
 
@@ -55,6 +55,6 @@ export const described = (thing, locale) => thing.description_localizations?.[lo
 
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  return ms < 60000 ? `${(ms / 1000).toFixed(2)} s` : `${Math.floor(ms / 60000)} m ${Math.round((ms % 60000) / 1000)} s`;
+  if (ms < 1000) return `${Math.round(ms)}\u00a0ms`;
+  return ms < 60000 ? `${(ms / 1000).toFixed(2)}\u00a0s` : `${Math.floor(ms / 60000)}\u00a0m\u00a0${Math.round((ms % 60000) / 1000)}\u00a0s`;
 }

@@ -97,8 +97,8 @@ def test_the_way_of_an_interaction_is_drawn(at: Playground) -> None:
     at.final(at.ask("길을 보여 줘"))
     for name in ("proxy", "instance", "queue", "key", "webhook"):
         expect(at.station(name)).to_have_attribute("data-state", "done")
-    expect(at.station("instance")).to_contain_text(re.compile(r"1번이 받음: deferred · \d+ ms"))
-    expect(at.station("key")).to_contain_text(re.compile(r"set-1 · OpenAI chat\.completions · [\d.]+ m?s · 200"))
+    expect(at.station("instance")).to_contain_text(re.compile(r"1번이 받음: deferred, \d+\sms"))
+    expect(at.station("key")).to_contain_text(re.compile(r"set-1 · OpenAI chat\.completions · [\d.]+\sm?s · 200"))
     expect(at.page.locator("#way .bar.call")).to_have_count(1)
 
 
