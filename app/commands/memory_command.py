@@ -30,7 +30,7 @@ _HEAD = Text(ko="🧠 **기억하고 있는 대화**", en="🧠 **Conversations 
 _NOTHING = Text(ko="· 지금 기억하는 대화가 없어요.", en="· None is kept right now.")
 _CHANNEL = Text(
     ko="· {where}: 문답 {turns:,}개 · {characters:,}자 · <t:{first}:R>부터 · 마지막 것은 <t:{forgotten}:R>에 잊어요",
-    en="· {where}: {turns:,} Q&A · {characters:,} characters · since <t:{first}:R> · the last goes <t:{forgotten}:R>",
+    en="· {where}: {turns:,} Q&A · {characters:,} characters · since <t:{first}:R> · forgotten <t:{forgotten}:R>",
 )
 _PRIVATE = Text(ko=" · 🔒 나만 본 것 {private:,}개", en=" · 🔒 {private:,} private")
 _HERE = Text(ko="**이 채널**", en="**this channel**")
