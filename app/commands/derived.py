@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.commands.buttons import Action, custom_id, read_custom_id
+from app.commands.image import RATIO_OPTION
+from app.commands.options import PRIVATE
 from app.discord.models import DERIVED_FIELD, Interaction, MalformedInteraction, read_json
 from app.discord.replies import encode
 from app.discord.wire import CONTENT_MAX, CUSTOM_ID_MAX, CommandType, InteractionType, OptionType
 from app.texts import Text
-
-RATIO_OPTION: Final = "비율"
-PRIVATE_OPTION: Final = "비공개"
 
 REPEATING: Final = frozenset({Action.AGAIN, Action.CONTINUE, Action.VARY, Action.RATIO, Action.UPSCALE})
 """The actions that make a new job of one that is done."""
@@ -78,7 +77,7 @@ def repeated(press: Interaction, original: bytes, action: Action, of: str) -> De
                 return _NO_PICTURE
             facts["image"] = image
     if press.message_is_private and data.get("type", CommandType.CHAT_INPUT) == CommandType.CHAT_INPUT:
-        data = _with_option(data, PRIVATE_OPTION, OptionType.BOOLEAN, True)
+        data = _with_option(data, PRIVATE, OptionType.BOOLEAN, True)
     return _command(press, data, facts)
 
 
