@@ -99,6 +99,8 @@ def test_no_stream_meets_a_limit(latency: float, lengths: list[float], rests: li
         asked = b.clock.elapsed
         assert await b.final(token=token)
         assert b.clock.elapsed - asked <= latency + 0.01
+        await b.post("part 1", token)
+        await b.post("part 2", token)
 
     asyncio.run(run())
 
