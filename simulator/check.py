@@ -136,6 +136,8 @@ class Checker:
         story = self._stories.setdefault(event["interaction"], Story(first_sent_t=event["t"]))
         story.sent += 1
         story.user = story.user or event.get("user", "")
+        if event.get("on") in self._stories:
+            self._stories[event["on"]].pressed = True
         if story.sent == 1:
             self._asked.update(set((event.get("prompts") or {}).values()))
 

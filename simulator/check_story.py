@@ -7,6 +7,7 @@ messages. Hence, after the first final state of any message, every other visible
   other message of the interaction says, as long as there are three messages at most;
 - the *whole*: once, the original with the same beginning as before and a Markdown file attached, which takes the
   place of a part nobody knows to have arrived;
+- a *deletion*, once somebody has pressed a button under one of its messages;
 - the *late answer*: one message the bot posts to the channel with the interaction's id as its nonce, whose files are
   not those the user has already.
 
@@ -46,6 +47,7 @@ class Story:
     wait_until: float = 0.0
     gone: bool = False
     taken_away: bool = False
+    pressed: bool = False
     parts: int = 0
     posted: set[str] = field(default_factory=set)
     _messages: dict[str, _Shown] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Story:
             self._closed.add(message)
         if before is not None and before.visible == after.visible:
             return
-        excused = self._is_part(event, before) or self._is_whole(event, before)
+        excused = self._is_part(event, before) or self._is_whole(event, before) or (after.deleted and self.pressed)
         self._messages[message] = after
         if self._finals and not excused:
             if final:

@@ -94,8 +94,10 @@ class Courier:
         started = time.monotonic()
         if copy == 1:
             interaction.sent_t, interaction.sent_wall = started, time.time()
+        pressed = interaction.source.metadata if interaction.source else None
         ledger.add("sent", interaction=interaction.id, user=interaction.user_id, command=interaction.command,
-                   kind=interaction.kind, copy=copy, prompts=_prompt_digests(interaction.payload))  # fmt: skip
+                   kind=interaction.kind, copy=copy, on=pressed["id"] if pressed else None,
+                   prompts=_prompt_digests(interaction.payload))  # fmt: skip
         ack = await self._post(target, interaction, copy, started)
         interaction.acks.append(ack)
         message = await self._take_or_refuse(interaction, ack) if ack.ok else None

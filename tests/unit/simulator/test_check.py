@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,24 @@ async def test_the_ways_one_answer_may_take_are_clean(tmp_path: Path) -> None:
     report, _ = await run(tmp_path, play, webhook_burst=99)
     assert report.violations() == {}
     assert (report.figures["parts"], report.figures["late_answers"], report.figures["answered"]) == (2, 1, 2)
+
+
+async def test_who_presses_a_button_may_have_the_answer_deleted(tmp_path: Path) -> None:
+    """After a press under it, every message of the answer may go, by the answer's own token; none may change."""
+    row = {"type": 1, "components": [{"type": 2, "style": 2, "label": "x", "custom_id": "delete"}]}
+
+    async def play(sim: SimulatorServer, bot: Bot, webhook: Webhook) -> None:
+        for last in (webhook.http.delete, partial(webhook.http.patch, json={"content": "changed"})):
+            bot.answer = lambda payload: {"type": 5 if payload["type"] == 2 else 6}
+            asked = await sim.discord.interact(bot.url, "채팅")
+            await webhook.edit(asked, {"content": LONG, "components": [row]})
+            part = (await webhook.follow_up(asked, f"part of {asked.id}")).json()["id"]
+            pressed = await sim.discord.press(bot.url, asked, "delete")
+            await last(webhook.url(asked, f"/messages/{part}"))
+            await webhook.http.delete(webhook.url(pressed))
+
+    report, _ = await run(tmp_path, play)
+    assert {name: len(found) for name, found in report.violations().items()} == {"twice": 1, "changed_after_final": 1}
 
 
 async def test_only_the_same_answer_may_be_put_whole_into_a_file(tmp_path: Path) -> None:
