@@ -106,6 +106,33 @@ class TestAgain:
         assert calls == []
 
 
+async def test_a_message_commands_answer_again(two: System) -> None:
+    """The message it is about is kept with the command; the new answer is private, too.
+
+    The simulated model repeats what it was asked, and the quoted message is fenced with the job's own id.
+    """
+    said = two.sim.discord.say("바다는 하늘을 비춰서 파랗게 보여요.", user_id=OTHER)
+    asked = await two.sim.discord.context_menu(two.home(USER).interactions, "요약", said, user_id=USER)
+    await asked.final(20)
+    pressed = await press(two, 2, asked, "again")
+    await pressed.final(20)
+    assert pressed.message is not None and pressed.message.ephemeral
+    assert asked.message is not None and asked.id in asked.message.content
+    assert pressed.message.content == asked.message.content.replace(asked.id, pressed.id)
+
+
+async def test_forgetting_what_is_kept(two: System) -> None:
+    """The message of /기억 becomes what is left, and buttons of old answers no longer work."""
+    asked = await answered(two, "채팅", {"질문": "바다는 왜 파란가요?"})
+    await recorded(two, asked)
+    shown = await two.ask(USER, "기억")
+    assert shown.message is not None and "바다는 왜 파란가요?" in shown.message.content
+    await press(two, 2, shown, "memory:clear_all")
+    await wait_until(lambda: shown.message is not None and "✅" in shown.message.content, 5, "it is forgotten")
+    assert "바다는 왜 파란가요?" not in shown.message.content
+    assert refused(await press(two, 1, asked, "again"))
+
+
 async def test_another_ratio(two: System) -> None:
     """The same picture's description, drawn wide: a message of its own below the first."""
     asked = await answered(two, "이미지", {"설명": "달빛 아래 숲"})
