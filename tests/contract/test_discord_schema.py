@@ -28,6 +28,10 @@ from app.discord.replies import (
     edit_payload,
     encode,
     immediate,
+    modal,
+    post_payload,
+    select,
+    text_input,
     updated,
 )
 from app.discord.splitting import fit
@@ -40,6 +44,7 @@ MESSAGES = {
         embeds=({"title": "t", "description": "d", "color": 0x5865F2, "image": {"url": "attachment://img.png"}},),
         attachments=(PICTURE,),
     ),
+    "menu": Message("비율", components=(action_row(select("ratio:1", [("가로", "16:9")], "비율", chosen="16:9")),)),
     "button": Message("실패했어요", components=(action_row(button("다시", "retry:1")),)),
     "long answer": fit("문장입니다. " * 2000, Locale.KO).message,
     "long code": fit("```py\n" + "x = '값'\n" * 2000 + "```", Locale.EN).message,
@@ -54,6 +59,16 @@ RESPONSES = {
     ],
     "UpdateMessageInteractionCallbackRequest": [DEFERRED_UPDATE, updated(MESSAGES["button"])],
     "PongInteractionCallbackRequest": [PONG],
+    "ModalInteractionCallbackRequest": [
+        modal(
+            "form:채팅",
+            "질문하기",
+            [
+                text_input("질문", "질문", description="길게 써도 돼요", placeholder="…", min_length=1),
+                text_input("이름", "이름", style=wire.TextInputStyle.SHORT, value="v", required=False, max_length=9),
+            ],
+        )
+    ],
     "ApplicationCommandAutocompleteCallbackRequest": [autocomplete([("가로", "16:9")]), autocomplete([])],
 }
 
@@ -81,6 +96,16 @@ def test_edits_are_valid_for_discord(schemas: dict[str, Any], name: str) -> None
     assert faults(schemas, "IncomingWebhookUpdateRequestPartial", payload) == []
 
 
+@pytest.mark.parametrize("name", MESSAGES)
+def test_posts_are_valid_for_discord(schemas: dict[str, Any], name: str) -> None:
+    """`POST /webhooks/{application}/{token}` takes each as a further message, `POST /channels/…` as late."""
+    message = MESSAGES[name]
+    further = json.loads(encode(post_payload(message, ephemeral=True)))
+    assert faults(schemas, "IncomingWebhookRequestPartial", further) == []
+    late = {**post_payload(message, user_id="123456789012345678"), "nonce": "1" * 20, "enforce_nonce": True}
+    assert faults(schemas, "MessageCreateRequest", json.loads(encode(late))) == []
+
+
 @pytest.mark.parametrize("name", RESPONSES)
 def test_interaction_responses_are_valid_for_discord(schemas: dict[str, Any], name: str) -> None:
     """Each type of response fits the schema of its type."""
@@ -101,6 +126,7 @@ def test_the_schema_would_notice(schemas: dict[str, Any]) -> None:
         (wire.ResponseType, "InteractionCallbackTypes"),
         (wire.OptionType, "ApplicationCommandOptionType"),
         (wire.ComponentType, "MessageComponentTypes"),
+        (wire.ChannelType, "ChannelTypes"),
         (wire.InteractionContext, "InteractionContextType"),
         (wire.IntegrationType, "ApplicationIntegrationType"),
     ],
