@@ -9,6 +9,7 @@ from simulator.discord_errors import Faultfinder
 ACTION_ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
 SECTION, TEXT_DISPLAY, THUMBNAIL, GALLERY, FILE, SEPARATOR, CONTAINER, LABEL = 9, 10, 11, 12, 13, 14, 17, 18
 SELECTS = (3, 5, 6, 7, 8)
+SELECT_DEFAULTS = {"min_values": 1, "max_values": 1, "disabled": False}
 V2_TOP_LEVEL = (ACTION_ROW, SECTION, TEXT_DISPLAY, GALLERY, FILE, SEPARATOR, CONTAINER)
 FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX = 19, 21, 22, 23
 IN_LABELS = (TEXT_INPUT, *SELECTS, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX)
@@ -138,10 +139,11 @@ def _check_custom_id(component: dict[str, Any], faults: Faultfinder, path: str, 
 
 
 def numbered(components: list[dict[str, Any]], start: int = 1) -> tuple[list[dict[str, Any]], int]:
-    """Return the components with an `id` each, as Discord hands them back, and the next free number."""
+    """Return the components as Discord hands them back, with an `id` each and defaults, and the next free number."""
     result = []
     for component in components:
-        shown = {**component, "id": component.get("id") or start}
+        defaults = SELECT_DEFAULTS if component.get("type") in SELECTS else {}
+        shown = {**defaults, **component, "id": component.get("id") or start}
         start += 1
         if isinstance(component.get("components"), list):
             shown["components"], start = numbered(component["components"], start)
