@@ -26,6 +26,9 @@ RENEWALS_PER_LEASE = 4
 SURE_FOR_S = DEAD_AFTER_S - 0.5
 """So long after a sign of life nobody takes this instance for dead, with something to spare."""
 
+CONFIRM_EVERY_S = 0.25
+"""How often the leases are looked at for what is shown of growing answers, however many grow at once."""
+
 
 class LeaseBook:
     """Jobs under lease by this instance; `running` are those that take up a slot."""
@@ -40,6 +43,8 @@ class LeaseBook:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
         self._sure_at = -math.inf
+        self._confirming = asyncio.Lock()
+        self._confirmed_at = -math.inf
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -81,6 +86,19 @@ class LeaseBook:
         """Extend one lease now; False if it has gone to somebody else, who alone may be seen from then on."""
         until = self._clock.now() + self.lease_s
         return not await self._store.renew(self.owner, {job.id: job.fence}, until=until)
+
+    async def confirm_lately(self, job: Job) -> bool:
+        """Like `confirm`, but as of a moment ago at most: each answer that grows asks this once a second.
+
+        One look is for all of them, since each is a write that others wait for. It is never older than
+        `CONFIRM_EVERY_S`, nor from before a gap in which this instance may have been taken for dead.
+        """
+        async with self._confirming:
+            now = self._clock.monotonic()
+            if not self.sure() or now - self._confirmed_at >= CONFIRM_EVERY_S:
+                await self.renew()
+                self._confirmed_at = now
+        return self._jobs.get(job.id) is job
 
     async def stops(self) -> Collection[str]:
         """Return the ids of jobs under lease here whose users want no more of them."""

@@ -281,7 +281,7 @@ class Runner:
     async def _show(self, job: Job, interaction: Interaction, message: Message) -> bool:
         """Show progress, but not over the answer of somebody who took this job while this process stood still."""
         try:
-            if not await self._leases.confirm(job):
+            if not await self._leases.confirm_lately(job):
                 return False
         except StoreUnavailable:
             return False

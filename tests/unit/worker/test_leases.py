@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from app.errors import StoreUnavailable
 from app.jobs.job import JobState
 from app.jobs.store import JobStore
+from app.worker.leases import CONFIRM_EVERY_S, SURE_FOR_S
 from tests.unit.worker.bench_worker import LEASE_S, Bench, answering
 
 
@@ -112,3 +114,42 @@ def test_the_memory_store_is_a_job_store(bench: Bench) -> None:
     store: JobStore = bench.store
     assert all(hasattr(store, name) for name in vars(JobStore) if not name.startswith("_"))
     assert JobState.WAITING.value == "waiting"
+
+
+async def test_many_growing_answers_share_one_look_at_their_leases(bench: Bench) -> None:
+    """However many ask, the store is written a few times a second; who has lost a lease hears it with the next look."""
+    bench.clock.auto_advance = False
+    for number in range(50):
+        await bench.store.put(bench.new(str(number)))
+    jobs = await bench.leases.take(bench.request())
+    await bench.leases.seen()
+    bench.store.calls.clear()
+    assert all(await asyncio.gather(*(bench.leases.confirm_lately(job) for job in jobs)))
+    bench.store.steal("7")
+    await bench.clock.advance(CONFIRM_EVERY_S)
+    held = await asyncio.gather(*(bench.leases.confirm_lately(job) for job in jobs))
+    assert [job.id for job, kept in zip(jobs, held, strict=True) if not kept] == ["7"]
+    assert bench.store.calls == ["renew", "renew"]
+
+
+async def test_a_look_from_before_a_gap_counts_for_nothing(bench: Bench) -> None:
+    """An instance that others may have taken for dead looks anew, each time until it has given a sign of life."""
+    bench.clock.auto_advance = False
+    job = await bench.lease()
+    await bench.leases.seen()
+    assert await bench.leases.confirm_lately(job)
+    await bench.clock.advance(SURE_FOR_S)
+    assert await bench.leases.confirm_lately(job)
+    bench.store.steal("1")
+    assert not await bench.leases.confirm_lately(job)
+
+
+async def test_a_look_that_fails_is_no_yes(bench: Bench) -> None:
+    """The store's failure goes to who asked, and the next one asks the store again."""
+    job = await bench.lease()
+    await bench.leases.seen()
+    bench.store.fail("renew", 1)
+    with pytest.raises(StoreUnavailable):
+        await bench.leases.confirm_lately(job)
+    bench.store.steal("1")
+    assert not await bench.leases.confirm_lately(job)
