@@ -58,7 +58,9 @@ function select(component, view, options) {
   options.map((option) => h("option", { value: option.value, selected: option.default === true, title: option.description }, [option.emoji?.name, option.label, option.description ? `– ${option.description}` : ""].filter(Boolean).join(" "))));
   const send = () => {
     const values = [...box.selectedOptions].map((option) => option.value).filter(Boolean);
-    if (values.length >= (component.min_values ?? 1)) press(view, component.custom_id, values, box);
+    if (values.length < (component.min_values ?? 1)) return;
+    press(view, component.custom_id, values, box);
+    if (!several) box.value = ""; // the same may be chosen again
   };
   if (!several) {
     // With a keyboard the arrows only move: Enter or leaving sends. A mouse choice comes without a key before it.

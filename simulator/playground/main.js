@@ -23,7 +23,8 @@ when(["me", "info", "commands", "interactions"], drawMessages);
 when(["events", "interactions", "operator", "chosen", "commands"], drawWay);
 when(["faults", "operator"], drawSwitches);
 
-async function connection(connected) {
+async function connection(connected, why) {
+  if (why) toast(why);
   state.connected = connected;
   changed("connected");
   if (!connected) return;

@@ -83,9 +83,15 @@ function timeline(way) {
   ].filter(Boolean));
 }
 
+// Drawn again only if there is something new to see: that would close a list somebody has just opened.
 export function drawSwitches() {
-  if (!$("switches")) return;
-  refill($("switches"), h("h3", {}, t("instances")), instances(), h("h3", {}, t("providers")), Object.keys(FAULTS).map(faultRow));
+  const box = $("switches");
+  if (!box) return;
+  const rules = state.faults.map(({ target, kind, key, hits }) => [target, kind, key, hits]);
+  const sign = JSON.stringify([state.operator?.instances.map(({ running, pid }) => [running, pid]), rules, state.info, state.me.locale]);
+  if (box.dataset.sign === sign) return;
+  box.dataset.sign = sign;
+  refill(box, h("h3", {}, t("instances")), instances(), h("h3", {}, t("providers")), Object.keys(FAULTS).map(faultRow));
 }
 
 function instances() {

@@ -103,15 +103,30 @@ def test_the_way_of_an_interaction_is_drawn(at: Playground) -> None:
 
 
 def test_a_picture_and_a_film_are_shown(at: Playground) -> None:
-    """The picture has loaded, and the film can be played."""
+    """The picture has loaded, its select draws it in another ratio, and the film can be played."""
     picture = at.ask("달빛 아래의 고양이", "/이미지")
     at.final(picture)
     image = picture.locator(".files img").first
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    first = str(picture.get_attribute("data-interaction"))
+    picture.locator("select[data-custom-id^='ratio:']").select_option("16:9")
+    square = at.after(first)
+    at.final(square)
+    expect(square.locator(".files img")).to_be_visible()
     film = at.ask("파도를 타는 고양이", "/비디오")
     at.final(film)
     expect(film.locator("video")).to_be_visible()
+
+
+def test_stop_ends_an_answer_that_grows(at: Playground) -> None:
+    """⏹ is there while the model writes; after it the answer ends with what there was."""
+    message = at.ask(f"멈출 때까지 써 줘 {LONG}")
+    expect(message).to_contain_text("▌")
+    message.locator("[data-custom-id^='stop:']").click()
+    at.final(message)
+    expect(message).to_contain_text("⏹")
+    expect(message.locator("[data-custom-id^='stop:']")).to_have_count(0)
 
 
 def test_a_button_asks_again_and_another_deletes(at: Playground) -> None:
@@ -311,6 +326,15 @@ def test_a_narrow_screen_has_everything_behind_two_buttons(browser: Browser, hou
     assert at.page.evaluate(fits)
     at.page.close()
     assert at.complaints == []
+
+
+def test_without_the_token_the_page_says_what_to_open(browser: Browser, house: House) -> None:
+    """Nothing is shown, and the sentence can be acted on."""
+    page = browser.new_page()
+    page.goto(f"{house.stage.simulator_url}/")
+    expect(page.get_by_role("alert")).to_contain_text("open the whole address that the demo printed")
+    expect(page.locator(".message")).to_have_count(0)
+    page.close()
 
 
 def test_what_a_message_says_is_never_run(at: Playground) -> None:
