@@ -31,7 +31,7 @@ from ops.tour_stops import Visit, users, visits_of
 
 STOPS = len(visits_of(users(1)[0]))
 ACQUAINTED_WITHIN_S = 10.0
-WIDTHS = {"command": 22, "user": 8, "ack": 6}
+WIDTHS = {"command": 24, "user": 8, "ack": 6}
 """Columns of the tour's table that need more than their heading's width."""
 
 

@@ -93,7 +93,7 @@ def _talking(user: User, mark: str) -> list[tuple[Visit, Check]]:
     first = user.say(f"고양이는 왜 가르랑거리나요? ({mark}) #seconds=1.5", f"Why do cats purr? ({mark}) #seconds=1.5")
     second = user.say(f"그럼 호랑이는요? ({mark})", f"And tigers? ({mark})")
     leaning = user.say("2번째 질문", "question 2")
-    follow_up = Visit(user, "채팅", {"질문": second}, second, title=user.say("/채팅 이어서", "/chat, second question"))
+    follow_up = Visit(user, "채팅", {"질문": second}, second, title=user.say("/채팅, 이어서", "/채팅, going on"))
     return [
         (Visit(user, "새대화"), _all(_private, _says(user.say("새 대화를 시작", "A new chat begins")))),
         (Visit(user, "채팅", {"질문": first}, first), _all(_says(first), _lacks(leaning), _grew)),
@@ -109,9 +109,9 @@ def _menus(user: User, mark: str) -> list[tuple[Visit, Check]]:
     text = user.say(f"긴 회의의 기록이에요 ({mark})", f"the minutes of a long meeting ({mark})")
     written = {"context_menu": {"content": text, "user_id": str(user.id + 4)}}
     return [
-        (Visit(user, name, {}, text, title=user.say(f"{name} (메시지 메뉴)", f"{name} (message menu)"), more=written),
+        (Visit(user, name, {}, text, title=user.say(f"{name} (메시지 메뉴)", f"{english} (message menu)"), more=written),
          _all(_private, _says(text)))
-        for name in ("요약", "번역", "설명")
+        for name, english in (("요약", "Summarise"), ("번역", "Translate"), ("설명", "Explain"))
     ]  # fmt: skip
 
 

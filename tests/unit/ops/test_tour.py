@@ -57,7 +57,7 @@ def test_an_answer_that_was_not_seen_to_grow_is_wrong(history: list[dict[str, st
 def test_a_second_answer_has_to_lean_on_the_first() -> None:
     """It tells which question came before; otherwise nothing was remembered."""
     visits = visits_of(users(4)[1])
-    at = next(n for n, (visit, _) in enumerate(visits) if visit.title == "/chat, second question")
+    at = next(n for n, (visit, _) in enumerate(visits) if visit.title == "/채팅, going on")
     (before, _), (visit, check) = visits[at - 1], visits[at]
     said = f"You asked: {visit.prompt} This is question 2, the one before was: {before.prompt}"
     assert check(visit, {"content": said}, b"") == []
@@ -66,7 +66,7 @@ def test_a_second_answer_has_to_lean_on_the_first() -> None:
 
 def test_what_everybody_sees_is_no_private_answer() -> None:
     """The commands in a message's menu answer for the user only."""
-    visit, check = visit_of("요약 (message menu)")
+    visit, check = visit_of("Summarise (message menu)")
     assert check({"content": visit.prompt, "ephemeral": True}, b"") == []
     assert check({"content": visit.prompt, "ephemeral": False}, b"")
 
