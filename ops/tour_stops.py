@@ -108,11 +108,11 @@ def _menus(user: User, mark: str) -> list[tuple[Visit, Check]]:
     """The commands in the menu of somebody else's message; only the user sees their answers."""
     text = user.say(f"긴 회의의 기록이에요 ({mark})", f"the minutes of a long meeting ({mark})")
     written = {"context_menu": {"content": text, "user_id": str(user.id + 4)}}
-    return [
-        (Visit(user, name, {}, text, title=user.say(f"{name} (메시지 메뉴)", f"{english} (message menu)"), more=written),
-         _all(_private, _says(text)))
-        for name, english in (("요약", "Summarise"), ("번역", "Translate"), ("설명", "Explain"))
-    ]  # fmt: skip
+    stops: list[tuple[Visit, Check]] = []
+    for name, english in (("요약", "Summarise"), ("번역", "Translate"), ("설명", "Explain")):
+        title = user.say(f"{name} (메시지 메뉴)", f"{english} (message menu)")
+        stops.append((Visit(user, name, {}, text, title=title, more=dict(written)), _all(_private, _says(text))))
+    return stops
 
 
 def _drawing(user: User, mark: str) -> list[tuple[Visit, Check]]:
