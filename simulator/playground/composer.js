@@ -50,6 +50,12 @@ function lookUp(box) {
   return suggest(box, found, choose, { title: t("commands"), message: all.length ? "" : t("none") });
 }
 
+// The commands may arrive, or change, while somebody is typing.
+export function relist() {
+  const box = $("message-box");
+  if (box && box === document.activeElement && box.value.startsWith("/")) lookUp(box);
+}
+
 function say(box) {
   const text = box.value.trim();
   if (!text) return;

@@ -2,7 +2,7 @@
 
 import { follow } from "./api.js";
 import { drawMessages, watchKeys } from "./channel.js";
-import { drawComposer } from "./composer.js";
+import { drawComposer, relist } from "./composer.js";
 import { $, toast } from "./dom.js";
 import { askOperator, drawPanel, drawSwitches, drawWay } from "./panel.js";
 import { drawHead, drawSide } from "./side.js";
@@ -19,6 +19,7 @@ function words() {
 when(["me", "info"], () => { words(); drawSide(); drawPanel(); });
 when(["me", "info", "connected"], drawHead);
 when(["me"], () => drawComposer());
+when(["commands"], relist);
 when(["me", "info", "commands", "interactions"], drawMessages);
 when(["events", "interactions", "operator", "chosen", "commands"], drawWay);
 when(["faults", "operator"], drawSwitches);

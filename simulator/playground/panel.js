@@ -34,7 +34,16 @@ export function drawWay() {
     h("ol", { class: "stations" }, stations(interaction, way)), timeline(way));
 }
 
-const commandOf = (interaction) => (interaction.kind === 2 ? commandName(interaction) : interaction.custom_id);
+// A press is named by what stood on the button, as long as that can still be seen.
+function commandOf(interaction) {
+  if (interaction.kind === 2) return commandName(interaction);
+  const messages = [...state.interactions.values()].flatMap((one) => [one.message, ...one.followups]);
+  const pressed = messages.filter(Boolean).flatMap((message) => flat(message.components || [])).find((component) => component.custom_id === interaction.custom_id);
+  const label = pressed && [pressed.emoji?.name, pressed.label || pressed.placeholder].filter(Boolean).join(" ");
+  return label || (interaction.custom_id || "").split(":")[0];
+}
+
+const flat = (components) => components.flatMap((component) => [component, ...flat(component.components || [])]);
 
 function station(name, state_, number, lines) {
   return h("li", { class: `station ${state_}`, "data-station": name, "data-state": state_ }, h("span", { class: "node", "aria-hidden": "true" }, number), h("div", {}, h("span", { class: "station-name" }, t(name)), lines.filter(Boolean).map((line) => h("span", { class: "fact" }, line)))); // the style puts dots between;

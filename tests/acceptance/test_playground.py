@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from ops.chromium import find_chromium
 from ops.nginx import find_nginx
@@ -105,11 +105,13 @@ def test_the_way_of_an_interaction_is_drawn(at: Playground) -> None:
 def test_a_picture_and_a_film_are_shown(at: Playground) -> None:
     """The picture has loaded, its select draws it in another ratio, and the film can be played."""
     picture = at.ask("달빛 아래의 고양이", "/이미지")
+    asked_ms = at.page.evaluate("Date.now()")
     at.final(picture)
     image = picture.locator(".files img").first
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     first = str(picture.get_attribute("data-interaction"))
+    at.page.wait_for_function("asked => Date.now() > asked + 1200", arg=asked_ms)  # IMAGE_COOLDOWN_S is over
     picture.locator("select[data-custom-id^='ratio:']").select_option("16:9")
     square = at.after(first)
     at.final(square)
@@ -326,6 +328,21 @@ def test_a_narrow_screen_has_everything_behind_two_buttons(browser: Browser, hou
     assert at.page.evaluate(fits)
     at.page.close()
     assert at.complaints == []
+
+
+def _type_first(page: Page, route: Route) -> None:
+    """Let the commands wait until a command's name has been typed."""
+    page.locator("#message-box").press_sequentially("/핑")
+    route.continue_()
+
+
+def test_who_types_before_the_commands_are_there_gets_the_list_all_the_same(browser: Browser, house: House) -> None:
+    """Symptom: the list stayed empty for a fast typist. Rule: it is made anew when the commands arrive."""
+    page = browser.new_page()
+    page.route("**/control/commands", lambda route: _type_first(page, route))
+    page.goto(house.stage.page)
+    expect(page.locator("#suggestions [role=option]")).to_have_count(1)
+    page.close()
 
 
 def test_without_the_token_the_page_says_what_to_open(browser: Browser, house: House) -> None:
