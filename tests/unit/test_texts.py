@@ -37,7 +37,7 @@ def classes(of: type[QuartetError] = QuartetError) -> Iterator[type[QuartetError
             yield from classes(beneath)
 
 
-ERRORS = {found.__name__: found for found in classes()}
+ERRORS = {found.__name__: found for found in classes() if found.__module__ == errors.__name__}
 
 SURELY_FREE = {
     "DayExhausted", "AttachmentError", "AttachmentUnavailable", "AttachmentRefused", "StoreUnavailable",
