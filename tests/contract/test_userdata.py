@@ -129,7 +129,6 @@ class TestConversations:
         assert await here.forget(before=NOW + 3) == 1
         assert await self.ids(here) == "3 4"
 
-
     async def test_fresh_start_outlives_turns(self, here: Conversations) -> None:
         """An answer to a question of before a fresh start is not kept, even if it ends after what is old is dropped."""
         await here.start_over("5", "7", now=NOW + 1)

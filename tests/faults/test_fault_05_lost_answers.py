@@ -71,9 +71,7 @@ async def test_an_answer_that_got_lost_loses_and_doubles_nothing(trial: Trial) -
     """
     count, drops, videos, least = trial.size((100, 12, 4, 5), (700, 100, 20, 100))
     asks = chats(trial.rng, count, 10.0)
-    long = [
-        chat(trial.rng, trial.rng.uniform(0, count / 10), count + n, more=LONG) for n in range(trial.size(24, 120))
-    ]
+    long = [chat(trial.rng, trial.rng.uniform(0, count / 10), count + n, more=LONG) for n in range(trial.size(24, 120))]
     asks += long
     asks += [video(trial.rng, trial.rng.uniform(0, count / 10), n) for n in range(videos)]
     tree = await asyncio.to_thread(patched_copy, trial.directory / "copy", LOST_ANSWERS)
