@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from typing import Any
 
+from app.jobs.job import Job
+from app.jobs.schema import RUNNING
 from app.jobs.sqlite_engine import SqliteEngine
 from app.userdata.usage import Usage, UsageTotal
 
@@ -18,6 +20,7 @@ _ADD = (
     f"INSERT INTO usage (day, user_id, guild_id, kind, {', '.join(_SUMS)}) VALUES (?,?,?,?,1,?,?,?,?,?) "
     f"ON CONFLICT (user_id, day, guild_id, kind) DO UPDATE SET {', '.join(f'{s}={s}+excluded.{s}' for s in _SUMS)}"
 )
+_HELD = f"SELECT 1 FROM jobs WHERE id=? AND fence=? AND state='{RUNNING}'"
 _TOTALS = ", ".join(f"sum({name})" for name in _SUMS)
 
 
@@ -27,11 +30,14 @@ class SqliteUsage:
     def __init__(self, engine: SqliteEngine) -> None:
         self._engine = engine
 
-    async def add(self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage) -> None:
+    async def add(
+        self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage, job: Job | None = None
+    ) -> None:
         values = (day, user_id, guild_id or NO_GUILD, kind, *astuple(usage))
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute(_ADD, values)
+            if job is None or connection.execute(_HELD, (job.id, job.fence)).fetchone():
+                connection.execute(_ADD, values)
 
         await self._engine.write(write)
 

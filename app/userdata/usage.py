@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.jobs.job import Job
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -32,8 +34,14 @@ class UsageTotal:
 class UsageLog(Protocol):
     """Sums by day (`2026-11-22`), user, server and kind; raises `StoreUnavailable` when the store can't serve."""
 
-    async def add(self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage) -> None:
-        """Count one answered job. Asked for in one turn of the loop with the job's finish, it is one transaction."""
+    async def add(
+        self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage, job: Job | None = None
+    ) -> None:
+        """Count one answered job. Asked for in one turn of the loop with the job's finish, it is one transaction.
+
+        Given the `job`, it is counted only under its current lease and while it is open: asked for before the finish,
+        it counts once, whoever else ends the job and however often this is tried.
+        """
 
     async def of_user(self, user_id: str, *, from_day: str, to_day: str) -> Mapping[str, UsageTotal]:
         """Return a user's sums by kind, over all servers, from one day to another, both included."""

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.errors import StoreUnavailable
+from app.jobs.job import Finish, Job, Outcome
 from app.jobs.schema import MIGRATIONS
+from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
 from app.userdata.conversations import Conversations, Turn
 from app.userdata.preferences import NO_PREFERENCES, Preferences, PreferenceStore, Scope
@@ -21,6 +23,7 @@ from app.userdata.sqlite_conversations import SqliteConversations
 from app.userdata.sqlite_preferences import SqlitePreferences
 from app.userdata.sqlite_usage import SqliteUsage
 from app.userdata.usage import NO_USAGE, Usage, UsageLog, UsageTotal
+from tests.contract.job_store.kit import new, request
 
 NOW = 1_800_000_000.0
 DAY, NEXT, LATER = "2026-11-22", "2026-11-23", "2026-11-24"
@@ -223,6 +226,23 @@ class TestUsage:
             "image": UsageTotal(1, image),
         }
         assert await there.of_user("6", from_day=DAY, to_day=LATER) == {}
+
+    async def test_a_job_counts_once(self, here: UsageLog, there: UsageLog, two: list[SqliteEngine]) -> None:
+        """Symptom: an answer whose end was recorded twice (after a lost lease, or an unclear commit) was counted twice.
+        Cause: the sum did not ask whose the job was. Only the current lease on an open job counts.
+        """
+        jobs = SqliteJobStore(two[0])
+        await jobs.put(new())
+        (old,) = await jobs.lease(request())
+        (current,) = await jobs.lease(request(2, now=NOW + 600))
+
+        def add(log: UsageLog, job: Job) -> Awaitable[None]:
+            return log.add(DAY, user_id="5", guild_id=None, kind="chat", usage=Usage(100, 20), job=job)
+
+        await add(here, old)
+        await asyncio.gather(add(here, current), jobs.finish(current, Finish(Outcome.ANSWERED, NOW)))
+        await add(there, current)
+        assert await here.of_user("5", from_day=DAY, to_day=DAY) == {"chat": UsageTotal(1, Usage(100, 20))}
 
     async def test_top_users(self, here: UsageLog) -> None:
         """Those who used most in a server come first; what they did elsewhere does not count."""

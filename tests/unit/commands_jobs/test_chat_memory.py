@@ -11,7 +11,7 @@ from app.commands.base import Memory
 from app.commands.prices import Prices
 from app.commands.prompting import GO_ON
 from app.discord.replies import Message
-from app.jobs.job import Repeat
+from app.jobs.job import Job, Repeat
 from app.providers.base import ChatChunk, ChatFinish
 from app.userdata.conversations import Turn
 from app.userdata.preferences import Preferences
@@ -156,7 +156,9 @@ class UseLog:
     def __init__(self) -> None:
         self.added: list[tuple[str, str, str | None, str, Usage]] = []
 
-    async def add(self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage) -> None:
+    async def add(
+        self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage, job: Job | None = None
+    ) -> None:
         self.added.append((day, user_id, guild_id, kind, usage))
 
 

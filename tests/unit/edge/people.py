@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 
 from app.commands.base import Memory, People
+from app.jobs.job import Job
 from app.userdata.conversations import Remembered, Turn
 from app.userdata.preferences import NO_PREFERENCES, Preferences, Scope, StoredPreferences
 from app.userdata.usage import Usage, UsageTotal
@@ -88,7 +89,9 @@ class MemoryUsage:
     def __init__(self) -> None:
         self.sums: dict[Day, UsageTotal] = {}
 
-    async def add(self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage) -> None:
+    async def add(
+        self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage, job: Job | None = None
+    ) -> None:
         key = day, user_id, guild_id, kind
         self.sums[key] = _sum([self.sums.get(key, UsageTotal()), UsageTotal(1, usage)])
 
