@@ -14,11 +14,12 @@ _JOB_COLUMNS = (
 )
 
 _BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL OR stop=1)"
-"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept. Nor what only stops."""
+"""What was begun needs no budget to be ended: a task that is paid for, an answer that is kept. Nor what only stops:
+for that it need not even be the instance that a task is pinned to."""
 
 _CANDIDATES = f"""
 WITH turns AS (
-    SELECT seq, home, kind, because, attempts, pinned, result IS NOT NULL OR stop=1 AS ends, avoid, avoid_until,
+    SELECT seq, home, kind, because, attempts, pinned, stop, result IS NOT NULL OR stop=1 AS ends, avoid, avoid_until,
         received_at,
         home || ':' || kind AS at_home,
         row_number() OVER (PARTITION BY user_id ORDER BY seq)
@@ -32,7 +33,7 @@ WITH turns AS (
 )
 SELECT seq, because, kind, rank, attempts FROM (
     SELECT seq, because, kind, -1 AS rank, 0 AS turn, 0 AS attempts FROM turns
-        WHERE pinned=:owner OR (pinned IS NULL AND ends AND (home=:owner OR received_at<:stale))
+        WHERE pinned=:owner OR ((pinned IS NULL OR stop=1) AND ends AND (home=:owner OR received_at<:stale))
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0, attempts FROM jobs
         WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
@@ -40,7 +41,7 @@ SELECT seq, because, kind, rank, attempts FROM (
                 SELECT 1 FROM instances WHERE instance=owner AND beat_at>=:dead_before))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held)))
             OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
-            AND (pinned IS NULL OR pinned=:owner)
+            AND (pinned IS NULL OR pinned=:owner OR stop=1)
     UNION ALL
     SELECT seq, '{ServedBecause.HOME}', kind, 0, turn, attempts FROM open WHERE home=:owner
     UNION ALL

@@ -42,6 +42,18 @@ class TestCheckpoint:
         assert taken is not None
         await store.finish(taken, Finish(Outcome.EXPIRED, late))
 
+    async def test_a_pinned_job_that_is_stopped_is_anybodys(self, store: JobStore) -> None:
+        """Symptom: who stopped a video whose instance was dead heard nothing for minutes. Cause: the job stayed tied to
+        that instance, though there was nothing left to do but to tell its user.
+        """
+        job = await leased(store)
+        await store.checkpoint(job, {"step": "submitted"}, pin=True)
+        assert await store.stop(job.id, user_id=None)
+        (taken,) = await store.lease(request(2, now=NOW + 600, dead=(1,)))
+        await store.release(taken, counted=False)
+        (again,) = await store.lease(request(3, now=NOW + 600, steal_after_s=1.0))
+        assert again.stop and dict(again.checkpoint) == {"step": "submitted"}
+
     async def test_parts_and_end(self, store: JobStore) -> None:
         """What was recorded of an answer's parts, and a moved end, are there for the next lease; an old lease fails."""
         job = await leased(store)
