@@ -114,12 +114,21 @@ class FollowUpClient:
         finally:
             self.caller.states.leave(state)
 
-    async def post(self, token: str, message: Message, *, received_at: float, expires_at: float) -> str:
+    async def post(
+        self,
+        token: str,
+        message: Message,
+        *,
+        received_at: float,
+        expires_at: float,
+        may_go: Callable[[], bool] | None = None,
+    ) -> str:
         """Post one more message after the original and return its id; it is as private as the original is.
 
-        Raises what a final edit raises, and `DeliveryUnknown` if it may stand there without our having its id.
+        Raises what a final edit raises, and `DeliveryUnknown` if it may stand there without our having its id. While
+        `may_go` says no as its first byte is about to leave, it waits.
         """
-        return await self._post(token, message, received_at, expires_at)
+        return await self._post(token, message, received_at, expires_at, may_go=may_go)
 
     async def tell(self, token: str, message: Message, *, within_s: float = DELETE_WITHIN_S) -> None:
         """Post a message that only the user sees, whoever sees the original; raises as `post` does."""
@@ -127,10 +136,17 @@ class FollowUpClient:
         await self._post(token, message, now, now + within_s, ephemeral=True)
 
     async def _post(
-        self, token: str, message: Message, received_at: float, expires_at: float, *, ephemeral: bool = False
+        self,
+        token: str,
+        message: Message,
+        received_at: float,
+        expires_at: float,
+        *,
+        ephemeral: bool = False,
+        may_go: Callable[[], bool] | None = None,
     ) -> str:
         call = self._call("POST", token, "", received_at, expires_at)
-        call.idempotent = False
+        call.idempotent, call.may_go = False, may_go
         state = self.caller.states.enter(token, call.deadline)
         call.message, call.payload = message, post_payload(message, ephemeral=ephemeral or bool(state.ephemeral))
         try:

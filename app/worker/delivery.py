@@ -135,8 +135,13 @@ class Delivery:
         entry: dict[str, Any] = {"n": n, "state": SENDING}
         record.append(entry)
         await self._record(job, record)
+        # A process that stood still must not post what somebody else has attached as a file meanwhile.
         message_id = await self._follow_up.post(
-            interaction.token, part, received_at=job.received_at, expires_at=token_ends_at(job)
+            interaction.token,
+            part,
+            received_at=job.received_at,
+            expires_at=token_ends_at(job),
+            may_go=self._sure,
         )
         entry |= {"state": SENT, "id": message_id}
         await self._record(job, record)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
@@ -12,8 +13,8 @@ from app.balancing.budget import KeyState
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import PROGRESS_MARK, JobCommand
+from app.commands.buttons import stop_row
 from app.commands.formatting import duration
-from app.discord.models import parse, read_json
 from app.discord.replies import Message
 from app.errors import (
     AnswerGone,
@@ -24,7 +25,7 @@ from app.errors import (
     StoreError,
     StoreUnavailable,
 )
-from app.jobs.job import Finish, Outcome
+from app.jobs.job import Finish, Job, Outcome
 from app.jobs.store import JobStore, WaitingJob
 from app.texts import Locale, Text
 from app.worker.delivery import Delivery
@@ -146,19 +147,24 @@ class Rescue:
     def _end_soon(self, waiting: WaitingJob, error: QuartetError | None) -> None:
         """End in a task of its own: an edit that Discord keeps waiting must not hold up the next look."""
         if waiting.id not in self._ending:
-            task = asyncio.create_task(self._end(waiting, error), name=f"end-{waiting.id}")
-            self._ending[waiting.id] = task
-            task.add_done_callback(lambda _: self._ending.pop(waiting.id, None))
+            self._in_background(waiting.id, self._end(waiting, error))
+
+    def _in_background(self, job_id: str, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending, name=f"end-{job_id}")
+        self._ending[job_id] = task
+        task.add_done_callback(lambda _: self._ending.pop(job_id, None))
 
     async def _end(self, waiting: WaitingJob, error: QuartetError | None) -> None:
         try:
             job = await self._leases.take_one(waiting.id)
         except StoreUnavailable:
             return  # the next look finds it again
-        if job is None:
-            return
+        if job is not None:
+            await self._end_leased(job, error)
+
+    async def _end_leased(self, job: Job, error: QuartetError | None) -> None:
         try:
-            if error is not None and job.checkpoint and job.result is None:
+            if error is not None and job.checkpoint and job.result is None and not job.stop:
                 # A task that was made and paid for needs no budget to be followed, only its instance.
                 await self._store.release(job, counted=False)
             else:
@@ -198,9 +204,16 @@ class Rescue:
         job = await self._leases.take_one(waiting.id)
         if job is None:
             return
+        if job.result is not None or job.stop:
+            # Its last word is kept, and may stand there already: no place may be told after that.
+            self._in_background(job.id, self._end_leased(job, None))
+            return
         try:
-            interaction = parse(read_json(job.payload))
-            await self._delivery.progress(job, interaction, Message(_place(ahead, seconds, interaction.locale)))
+            interaction = self._runner.read(job)
+            text = _place(ahead, seconds, interaction.locale)
+            await self._delivery.progress(
+                job, interaction, Message(text, components=stop_row(job.id, interaction.locale))
+            )
         except AnswerGone:
             # Nobody would see the answer, so nothing is paid for it.
             log.info("the message was deleted before its turn", interaction=job.id)

@@ -20,7 +20,7 @@ from app.balancing.keyset import concerns_key
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import Answer, JobCommand, JobContext, Services, spoken
-from app.commands.buttons import answer_rows, retry_row, stop_row
+from app.commands.buttons import stop_row
 from app.commands.moderation import moderated
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
@@ -31,19 +31,18 @@ from app.errors import (
     ProviderTimeout,
     QuartetError,
     StoreUnavailable,
-    VideoUnknown,
 )
-from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome, Repeat
+from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
 from app.jobs.store import JobStore
 from app.metrics import Metrics
-from app.redaction import excerpt
-from app.texts import Text
 from app.userdata.usage import NO_USAGE, Usage
+from app.worker import endings
 from app.worker.delivery import Delivery
+from app.worker.endings import CRASHED, apology, facts
 from app.worker.kept import Ended, pack, unpack
 from app.worker.leases import LeaseBook
 from app.worker.progress import ProgressReporter
-from app.worker.running import STOPPED, CommandStopped, RunningCommand
+from app.worker.running import CommandStopped, RunningCommand
 
 TIME_TO_DELIVER_S = 20.0
 """A command has to be ready this long before the last moment anything may be sent."""
@@ -57,22 +56,6 @@ AVOID_S = 3.0
 
 LONGEST_REST_S = 60.0
 """A job waits for its own keys if they rest no longer than this; else its user is told."""
-
-_CRASHED = Text(
-    ko="이 요청을 처리하던 중 봇이 여러 번 중단되어 답할 수 없었고, 비용이 들었을 수 있어요. 다시 시도해 주세요.",
-    en="The bot was interrupted several times while working on this, so there is no answer, though it may have cost "
-    "something. Please try again.",
-)
-_STRANDED = Text(
-    ko="이 요청을 처리하던 서버가 제때 돌아오지 않아 답하지 못했고, 비용이 들었을 수 있어요. 다시 시도해 주세요.",
-    en="The server that was working on this did not come back in time, so there is no answer, though it may have cost "
-    "something. Please try again.",
-)
-_EXPIRED = Text(
-    ko="지금 요청이 많아 제시간에 답하지 못했고, 비용은 들지 않았어요. 잠시 뒤 다시 시도해 주세요.",
-    en="There is too much to do right now to answer this in time; this cost nothing. Please try again in a while.",
-)
-_REFERENCE = Text(ko="⚠️ {sentence}\n-# 참조 번호 {reference}", en="⚠️ {sentence}\n-# Reference {reference}")
 
 T = TypeVar("T")
 
@@ -119,9 +102,9 @@ class Runner:
     async def run(self, job: Job) -> None:
         """Bring a leased job to its end, or hand it back."""
         self._metrics.job_started(job.kind, job.because.value, self._clock.now() - job.received_at)
-        log.info("job leased", **_facts(job), attempt=job.attempts, because=job.because.value)
+        log.info("job leased", **facts(job), attempt=job.attempts, because=job.because.value)
         try:
-            interaction = self._read(job)
+            interaction = self.read(job)
             ended = await self._result(job, interaction)
             if ended is None:
                 avoid_until = self._clock.now() + AVOID_S
@@ -134,41 +117,33 @@ class Runner:
                 await self._store.release(job, counted=False)
             raise
         except LeaseLost:
-            log.warning("lease lost", **_facts(job))
+            log.warning("lease lost", **facts(job))
         except StoreUnavailable as error:
             await self._hand_back(job, error)
         except Exception:
-            log.exception("job broke", **_facts(job))
+            log.exception("job broke", **facts(job))
             await self._set_aside(job)
 
     async def end(self, job: Job, error: QuartetError | None) -> None:
         """End a job that can't run: with what an earlier run kept, the error's sentence, or because its time is up."""
         try:
-            interaction = self._read(job)
-            paid = error is None and job.result is None and RunningCommand().paid(job)
-            if paid and await self._goes_on_late(job, interaction):
+            interaction = self.read(job)
+            waits = error is None and job.result is None and not job.stop and RunningCommand().paid(job)
+            if waits and await self._goes_on_late(job, interaction):
                 await self._persist(job, lambda: self._store.release(job, counted=False))
             else:
-                await self._conclude(job, interaction, self._unserved(job, interaction, error))
+                await self._conclude(job, interaction, endings.unserved(job, interaction, error, self._services.prices))
         except (LeaseLost, StoreUnavailable) as failure:
-            log.warning("could not end the job", **_facts(job), error=str(failure))
+            log.warning("could not end the job", **facts(job), error=str(failure))
         except Exception:
-            log.exception("job broke", **_facts(job))
+            log.exception("job broke", **facts(job))
             await self._set_aside(job)
 
-    def _read(self, job: Job) -> Interaction:
+    def read(self, job: Job) -> Interaction:
         """Return the job's interaction, in the language its user has chosen."""
         interaction = parse(read_json(job.payload))
         chosen = self._services.chosen(interaction.user_id, interaction.guild_id)
         return replace(interaction, locale=spoken(interaction, chosen))
-
-    def _unserved(self, job: Job, interaction: Interaction, error: QuartetError | None) -> Ended:
-        if job.result is not None:
-            return unpack(job.result)
-        if error is not None:
-            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__)
-        sentence = _STRANDED if job.checkpoint or job.attempts > 1 else _EXPIRED  # this very lease is one attempt
-        return self._apology(job, interaction, sentence, Outcome.EXPIRED, "")
 
     async def _result(self, job: Job, interaction: Interaction) -> Ended | None:
         """Return how the job ends, or None if it goes back to the queue for another key."""
@@ -176,40 +151,40 @@ class Runner:
             return unpack(job.result)
         await self._delivery.tell_late(job, interaction)
         if job.stop:
-            return self._stopped(job, interaction, RunningCommand())
+            return endings.stopped(job, interaction, RunningCommand(), self._services.prices)
         if job.attempts > MAX_ATTEMPTS:
-            return self._apology(job, interaction, _CRASHED, Outcome.FAILED, "Crashed")
+            return apology(job, interaction, CRASHED, Outcome.FAILED, "Crashed")
         running = self._running[job.id] = RunningCommand()
         progress = self._reporter(job, interaction)
         progress.start()
         try:
             answer = await self._run_command(job, interaction, progress, running)
         except CommandStopped:
-            return self._stopped(job, interaction, running)
+            return endings.stopped(job, interaction, running, self._services.prices)
         except ProviderRefused as error:
-            return self._apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
+            return apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
         except ProviderError as error:
             await progress.close()
             if await self._goes_on(job, interaction, error, running):
                 return None
-            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
+            return apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
         except (LeaseLost, StoreUnavailable):
             raise
         except QuartetError as error:
-            return self._apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
+            return apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
         except Exception as error:
-            log.exception("command broke", **_facts(job))
-            return self._apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
+            log.exception("command broke", **facts(job))
+            return apology(job, interaction, QuartetError.sentence, Outcome.FAILED, type(error).__name__)
         finally:
             if self._running.get(job.id) is running:  # else another lease on it began here meanwhile
                 del self._running[job.id]
             await progress.close()
-        return self._answered(answer)
+        return endings.answered(answer, self._services.prices)
 
     async def _goes_on(self, job: Job, interaction: Interaction, error: ProviderError, running: RunningCommand) -> bool:
         """Whether the job goes back to the queue: for another key, or to be waited for beyond its token's end."""
         if concerns_key(error) and self._may_go_back(job, error):
-            log.info("handed back for another key", **_facts(job), error=type(error).__name__)
+            log.info("handed back for another key", **facts(job), error=type(error).__name__)
             return True
         out_of_time = isinstance(error, ProviderTimeout) and running.paid(job)
         return out_of_time and await self._goes_on_late(job, interaction)
@@ -217,25 +192,6 @@ class Runner:
     async def _goes_on_late(self, job: Job, interaction: Interaction) -> bool:
         """Whether what was paid for is waited for beyond the token's end, and its user was told so."""
         return await self._persist(job, lambda: self._delivery.grant_late(job, interaction))
-
-    def _answered(self, answer: Answer) -> Ended:
-        return Ended(
-            answer.message,
-            Outcome.ANSWERED,
-            answer.provider,
-            answer.error,
-            repeat=Repeat.ALWAYS,
-            parts=answer.parts,
-            whole=answer.whole,
-            turn=answer.turn,
-            usage=self._services.prices.priced(answer.usage),
-        )
-
-    def _stopped(self, job: Job, interaction: Interaction, running: RunningCommand) -> Ended:
-        """Say that it was stopped, and what that cost; it can be asked for again."""
-        locale = interaction.locale
-        message = Message(running.sentence(job).to(locale), components=answer_rows(job.id, interaction.user_id, locale))
-        return Ended(message, Outcome.STOPPED, error=STOPPED, repeat=Repeat.ALWAYS)
 
     def _reporter(self, job: Job, interaction: Interaction) -> ProgressReporter:
         return ProgressReporter(
@@ -310,7 +266,7 @@ class Runner:
         self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
         log.info(
             "job finished",
-            **_facts(job),
+            **facts(job),
             outcome=outcome.value,
             provider=ended.provider,
             error=finish.error,
@@ -319,15 +275,14 @@ class Runner:
 
     async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
         # Asked for in one turn, these are one transaction.
-        writes: list[Awaitable[object]] = [
-            self._store.finish(job, finish),
-            self._overview.count_done(self._instance, job.kind),
-        ]
+        writes: list[Awaitable[object]] = []
         log_of_use = self._services.usage
         if log_of_use is not None and (finish.outcome is Outcome.ANSWERED or usage != NO_USAGE):
             user, guild = interaction.user_id, interaction.guild_id
             day = self._services.day()
-            writes.append(log_of_use.add(day, user_id=user, guild_id=guild, kind=job.kind, usage=usage))
+            # First, while the lease can still be looked at: who lost it meanwhile has not to count what another counts.
+            writes.append(log_of_use.add(day, user_id=user, guild_id=guild, kind=job.kind, usage=usage, job=job))
+        writes += [self._store.finish(job, finish), self._overview.count_done(self._instance, job.kind)]
         await asyncio.gather(*writes)
 
     async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
@@ -350,11 +305,11 @@ class Runner:
 
     async def _hand_back(self, job: Job, cause: StoreUnavailable) -> None:
         """Hand back once the store works again: that it did not is no crash, and no attempt is counted for it."""
-        log.error("store unavailable", **_facts(job), error=str(cause))
+        log.error("store unavailable", **facts(job), error=str(cause))
         try:
             await self._persist(job, lambda: self._store.release(job, counted=False))
         except (LeaseLost, StoreUnavailable) as error:
-            log.warning("could not hand the job back", **_facts(job), error=str(error))
+            log.warning("could not hand the job back", **facts(job), error=str(error))
 
     async def _set_aside(self, job: Job) -> None:
         """Leave a job that broke outside of its command to the next lease: not at once, and not for ever."""
@@ -363,25 +318,3 @@ class Runner:
             finish = Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="Broken")
             with contextlib.suppress(LeaseLost, StoreUnavailable):
                 await self._store.finish(job, finish)
-
-    def _apology(
-        self,
-        job: Job,
-        interaction: Interaction,
-        sentence: Text,
-        outcome: Outcome,
-        error: str,
-        cause: QuartetError | None = None,
-    ) -> Ended:
-        """One honest sentence, with a reference that the operator finds in the log."""
-        if cause is not None:
-            log.warning("job failed", **_facts(job), error=error, cause=excerpt(str(cause)))
-        text = _REFERENCE.format(sentence=sentence.to(interaction.locale), reference=job.id[-8:])
-        repeat = Repeat.ONCE if isinstance(cause, VideoUnknown) else Repeat.NONE
-        buttons = retry_row(job.id, interaction.locale) if repeat is Repeat.ONCE else ()
-        message = Message(text.to(interaction.locale), components=buttons)
-        return Ended(message, outcome, error=error, repeat=repeat)
-
-
-def _facts(job: Job) -> dict[str, Any]:
-    return {"interaction": job.id, "kind": job.kind, "home": job.home, "fence": job.fence}

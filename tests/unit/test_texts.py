@@ -17,7 +17,7 @@ from app.discord.graphemes import utf16_length
 from app.discord.wire import CONTENT_MAX
 from app.errors import QuartetError
 from app.texts import Text
-from app.worker import delivery, runner
+from app.worker import delivery, endings
 
 HANGUL = re.compile("[가-힣]")
 FORMAL = re.compile("습니다|합니다|됩니다|입니다|십시오|하라|한다\\.")
@@ -76,9 +76,9 @@ REFUSALS = {
 """What is said instead of accepting something."""
 
 ENDINGS = {
-    "crashed": runner._CRASHED,
-    "stranded": runner._STRANDED,
-    "expired": runner._EXPIRED,
+    "crashed": endings.CRASHED,
+    "stranded": endings._STRANDED,
+    "expired": endings._EXPIRED,
     "refused by Discord": delivery._REFUSED_BY_DISCORD,
 }
 """What is said where a job ends without its answer."""

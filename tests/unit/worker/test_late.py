@@ -146,7 +146,7 @@ async def test_nothing_is_shown_over_the_announcement(rig: Rig) -> None:
     await rig.lease()
     shown = list(rig.discord.history)
     job = rig.row.job
-    assert await rig.bench.delivery.progress(job, rig.bench.runner._read(job), Message("⏳ 3/3")) is False
+    assert await rig.bench.delivery.progress(job, rig.bench.runner.read(job), Message("⏳ 3/3")) is False
     assert rig.discord.history == shown
 
 

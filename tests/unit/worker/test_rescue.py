@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 
 from app.balancing.budget import KeySnapshot, KeyState
+from app.commands.buttons import stop_row
 from app.discord.replies import Message
 from app.errors import AnswerGone, DayExhausted, ProviderKeyRejected, ProviderQuotaExhausted
 from app.jobs.job import Finish, JobState, Outcome
+from app.texts import Locale
+from app.userdata.preferences import Preferences
+from app.worker.kept import Ended, pack
 from app.worker.rescue import END_BEFORE_S, KEPT_S
 from tests.kit.waiting import wait_turns_until
-from tests.unit.worker.bench_worker import LIFE_S, Bench
+from tests.unit.worker.bench_worker import LEASE_S, LIFE_S, Bench
 
 DEAD = KeySnapshot(state=KeyState.DEAD, rest_s=600)
 SPENT = KeySnapshot(state=KeyState.SPENT, rest_s=3600)
@@ -247,3 +251,52 @@ async def test_old_jobs_and_counters_are_forgotten(bench: Bench) -> None:
     await bench.clock.advance(9 * 86_400)
     assert not any(bench.counters.days.values())
     house.cancel()
+
+
+async def test_no_place_is_told_over_an_answer(bench: Bench) -> None:
+    """Symptom: "waiting" stood over an answer. Cause: it was shown, but its instance died before that was recorded, and
+    everybody was too busy to take the job over; the look told its place. Now the look itself sends the kept answer.
+    """
+    job = await bench.lease()
+    await bench.store.keep(job, pack(Ended(Message("the answer"), Outcome.ANSWERED)))
+    bench.leases.drop(job)
+    await bench.clock.advance(LEASE_S + 1)
+    await bench.rescue.look()
+    assert (await ended(bench)).outcome is Outcome.ANSWERED
+    assert [message.content for message in bench.discord.finals] == ["the answer"]
+    assert bench.discord.shown == []
+
+
+async def test_who_stops_waiting_is_told_by_the_look(bench: Bench) -> None:
+    """With no slot free anywhere, too: no place is told to who wants none."""
+    await bench.store.put(bench.new())
+    await bench.store.stop("1", user_id="5")
+    await bench.clock.advance(2)
+    await bench.rescue.look()
+    assert (await ended(bench)).outcome is Outcome.STOPPED
+    assert "비용은 들지 않았어요" in bench.discord.finals[0].content
+    assert bench.discord.shown == []
+
+
+async def test_a_place_is_told_in_the_chosen_language_and_can_be_given_up(bench: Bench) -> None:
+    """The user's own choice beats Discord's, and ⏹ stands under it."""
+    bench.services = replace(bench.services, chosen=lambda _user, _guild: Preferences(language="en"))
+    bench.runner._services = bench.services
+    await bench.store.put(bench.new())
+    await bench.clock.advance(2)
+    await bench.rescue.look()
+    (shown,) = bench.discord.shown
+    assert "you are next" in shown.content
+    assert shown.components == stop_row("1", Locale.EN)
+
+
+async def test_what_was_stopped_is_not_waited_for_beyond_its_end(bench: Bench) -> None:
+    """A paid task whose instance is gone ends as stopped, and is counted as paid for."""
+    job = await bench.lease(kind="video")
+    await bench.store.checkpoint(job, {"step": "submitted", "task_id": "7"}, pin=True)
+    await bench.store.stop("1", user_id="5")
+    bench.leases.drop(job)
+    await bench.clock.advance(LIFE_S - END_BEFORE_S + 1)
+    await bench.rescue.look()
+    assert (await ended(bench)).outcome is Outcome.STOPPED
+    assert "비용이 들었어요" in bench.discord.finals[0].content
