@@ -95,6 +95,8 @@ def quota(interaction: Interaction, rules: AccessRules) -> int:
     The largest of their roles' quotas holds, even if it is smaller than what everybody has; who has none of these roles
     may have what everybody may. A role's 0 is the largest there is.
     """
+    if not rules.role_quotas:  # as for most operators: then nobody's roles are looked at
+        return rules.user_quota
     quotas = [rules.role_quotas[role] for role in interaction.role_ids if role in rules.role_quotas]
     if not quotas:
         return rules.user_quota
