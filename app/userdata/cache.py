@@ -5,11 +5,17 @@ A choice made on another instance is known here within about a second, one made 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from app.clock import Clock
 from app.userdata.preferences import NO_PREFERENCES, Preferences, PreferenceStore, Scope
 
 REFRESH_S = 1.0
 PAGE = 1000
+
+MERGED = 1024
+"""Pairs of choices remembered merged: every interaction asks more than once, and merging costs far more than looking
+up."""
 
 _Key = tuple[Scope, str]
 
@@ -30,7 +36,7 @@ class PreferenceCache:
         server = self._known.get((Scope.GUILD, guild_id)) if guild_id is not None else None
         if own is None or server is None:  # most have chosen nothing, and every interaction asks
             return own or server or NO_PREFERENCES
-        return own.over(server)
+        return _merged(own, server)
 
     def changed(self, scope: Scope, id: str, preferences: Preferences) -> None:
         """Take note of a change that was stored just now, without waiting for the next look."""
@@ -61,3 +67,8 @@ class PreferenceCache:
             self._known.pop((scope, id), None)
         else:
             self._known[scope, id] = preferences
+
+
+@lru_cache(maxsize=MERGED)
+def _merged(own: Preferences, server: Preferences) -> Preferences:
+    return own.over(server)
