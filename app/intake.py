@@ -8,6 +8,7 @@ all.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import secrets
 from collections.abc import Callable
@@ -112,6 +113,8 @@ class Intake:
         self._day_exhausted = day_exhausted
         self._notify = notify
         self._quota = quota
+        self._puts_of = secrets.token_hex(8)  # this life's; asking the system for each put costs more than counting
+        self._puts = itertools.count()
         self._withdrawals: set[asyncio.Task[None]] = set()
 
     async def accept(
@@ -133,7 +136,7 @@ class Intake:
             received_at=received_at,
             expires_at=received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S,
             payload=body,
-            put_by=secrets.token_hex(8),
+            put_by=f"{self._puts_of}-{next(self._puts)}",
             repeats=repeats,
             guild_id=interaction.guild_id,
             channel_id=interaction.channel_id,
@@ -159,6 +162,7 @@ class Intake:
             return Refusal("store_unavailable", StoreUnavailable.sentence)
         if result is PutResult.ACCEPTED:
             self._notify()
+            return None
         return self._refusal(result, job, limits)
 
     async def _put(self, job: NewJob, limits: PutLimits) -> PutResult:
