@@ -185,7 +185,10 @@ class Edge:
         return self._people.chosen(interaction.user_id, interaction.guild_id) if self._people else NO_PREFERENCES
 
     def _in_chosen_language(self, interaction: Interaction) -> Interaction:
-        locale = spoken(interaction, self._chosen(interaction))
+        chosen = self._chosen(interaction)
+        if not chosen.language:
+            return interaction
+        locale = spoken(interaction, chosen)
         return interaction if locale is interaction.locale else replace(interaction, locale=locale)
 
 
