@@ -56,6 +56,7 @@ def prices(settings: InstanceSettings) -> Prices:
         chat_output_per_million=settings.price_chat_output_per_million,
         image=settings.price_image,
         video=settings.price_video,
+        upscale=settings.price_upscale,
     )
 
 

@@ -188,6 +188,7 @@ class CommonSettings(BaseSettings):
     price_chat_input_per_million: Dollars = 0
     price_chat_output_per_million: Dollars = 0
     price_image: Dollars = 0
+    price_upscale: Dollars = 0
     price_video: Dollars = 0
 
     memory_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = 6 * 3600

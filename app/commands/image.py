@@ -198,7 +198,7 @@ def _answer(
         upscale=request is not None and not several and can_enlarge(context),
     )
     message = Message("\n".join(lines), attachments=files, components=rows)
-    return Answer(message, sent[0].provider, usage=Usage(images=len(images)))
+    return Answer(message, sent[0].provider, usage=Usage(images=len(images), enlarged=0 if request else len(images)))
 
 
 def _fitting(images: list[GeneratedImage], limit: int) -> list[GeneratedImage]:

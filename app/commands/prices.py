@@ -14,17 +14,18 @@ MICRO = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars: for a million tokens in and out, for a picture, for a video; 0 is unknown."""
+    """US dollars: for a million tokens in and out, for a picture, for one made larger, for a video; 0 is unknown."""
 
     chat_input_per_million: float = 0.0
     chat_output_per_million: float = 0.0
     image: float = 0.0
     video: float = 0.0
+    upscale: float = 0.0
 
     @property
     def known(self) -> bool:
         """Whether any price is known."""
-        return any((self.chat_input_per_million, self.chat_output_per_million, self.image, self.video))
+        return any((self.chat_input_per_million, self.chat_output_per_million, self.image, self.video, self.upscale))
 
     def of(self, usage: Usage) -> int:
         """Return what this took in millionths of a dollar, as far as prices are known."""
@@ -32,7 +33,8 @@ class Prices:
         tokens = (
             usage.prompt_tokens * self.chat_input_per_million + usage.completion_tokens * self.chat_output_per_million
         )
-        return round(tokens + (usage.images * self.image + usage.videos * self.video) * MICRO)
+        pictures = (usage.images - usage.enlarged) * self.image + usage.enlarged * self.upscale
+        return round(tokens + (pictures + usage.videos * self.video) * MICRO)
 
     def priced(self, usage: Usage) -> Usage:
         """Return the same with its cost."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
 from typing import Any
 
 from app.jobs.job import Job
@@ -15,6 +14,7 @@ from app.userdata.usage import Usage, UsageTotal
 NO_GUILD = ""
 """What stands for the server where there is none."""
 
+# Of each row; all but the first are named like what `Usage` begins with, in its order.
 _SUMS = ("jobs", "prompt_tokens", "completion_tokens", "images", "videos", "micro_usd")
 _ADD = (
     f"INSERT INTO usage (day, user_id, guild_id, kind, {', '.join(_SUMS)}) VALUES (?,?,?,?,1,?,?,?,?,?) "
@@ -33,7 +33,7 @@ class SqliteUsage:
     async def add(
         self, day: str, *, user_id: str, guild_id: str | None, kind: str, usage: Usage, job: Job | None = None
     ) -> None:
-        values = (day, user_id, guild_id or NO_GUILD, kind, *astuple(usage))
+        values = (day, user_id, guild_id or NO_GUILD, kind, *(getattr(usage, name) for name in _SUMS[1:]))
 
         def write(connection: sqlite3.Connection) -> None:
             if job is None or connection.execute(_HELD, (job.id, job.fence)).fetchone():

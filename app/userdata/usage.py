@@ -11,13 +11,18 @@ from app.jobs.job import Job
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took from a provider. `micro_usd` is an estimate, in millionths of a US dollar; 0 is unknown."""
+    """What one answer took from a provider. `micro_usd` is an estimate, in millionths of a US dollar; 0 is unknown.
+
+    `enlarged` are those of the `images` that were made larger instead of drawn: they have a price of their own, and no
+    sum of their own.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     images: int = 0
     videos: int = 0
     micro_usd: int = 0
+    enlarged: int = 0
 
 
 NO_USAGE = Usage()

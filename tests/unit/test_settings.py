@@ -55,7 +55,8 @@ NUMBERS = {
     "CHAT_TIMEOUT_S": ("0.1", "840", "0", "841"), "IMAGE_TIMEOUT_S": ("0.1", "840", "0", "nan"),
     "VIDEO_POLL_S": ("0.1", "120", "0", "121"), "LEASE_S": ("2", "600", "1.9", "nan"),
     "OPENAI_MAX_OUTPUT_TOKENS": ("16", "1000000", "15", "x"), "PORT": ("1", "65535", "0", "65536"),
-    "PRICE_IMAGE": ("0", "0.04", "-1", "nan"), "PRICE_CHAT_INPUT_PER_MILLION": ("0", "10000", "10001", "x"),
+    "PRICE_IMAGE": ("0", "0.04", "-1", "nan"), "PRICE_UPSCALE": ("0", "0.25", "-1", "x"),
+    "PRICE_CHAT_INPUT_PER_MILLION": ("0", "10000", "10001", "x"),
 }  # fmt: skip
 """The least and the greatest value a variable takes, and two it refuses."""
 

@@ -7,7 +7,7 @@ import pytest
 from app.commands.prices import NO_PRICES, Prices
 from app.userdata.usage import NO_USAGE, Usage
 
-PRICES = Prices(chat_input_per_million=0.25, chat_output_per_million=2.0, image=0.04, video=0.28)
+PRICES = Prices(chat_input_per_million=0.25, chat_output_per_million=2.0, image=0.04, video=0.28, upscale=0.25)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ PRICES = Prices(chat_input_per_million=0.25, chat_output_per_million=2.0, image=
         (Usage(prompt_tokens=400, completion_tokens=300), 700),
         (Usage(images=4), 160_000),
         (Usage(videos=1, images=1), 320_000),
+        (Usage(images=3, enlarged=1), 330_000),
     ],
 )
 def test_a_cost(usage: Usage, micro_usd: int) -> None:
@@ -35,3 +36,4 @@ def test_unknown_prices() -> None:
     assert not NO_PRICES.known
     assert Prices(video=0.5).known
     assert Prices(video=0.5).of(Usage(prompt_tokens=10, images=3)) == 0
+    assert Prices(image=0.5).of(Usage(images=1, enlarged=1)) == 0, "a drawing's price is not made up for an enlargement"

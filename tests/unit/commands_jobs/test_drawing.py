@@ -225,7 +225,7 @@ async def test_a_picture_is_made_larger(kitchen: Kitchen) -> None:
     assert message.attachments[0].data == png_head(2048, 2048)
     assert "1024×1024 → 2048×2048" in message.content
     assert actions(message) == ["again", "vary", "delete"]
-    assert used(kitchen).images == 1
+    assert used(kitchen) == Usage(images=1, enlarged=1)
 
 
 async def test_what_can_not_be_made_larger_is_told(kitchen: Kitchen) -> None:
