@@ -20,7 +20,7 @@ from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCount
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
 from app.commands.base import Services
-from app.commands.registry import COMMANDS, JOB_COMMANDS, job_command
+from app.commands.registry import JOB_COMMANDS, job_command, offering
 from app.discord.attachments import AttachmentFetcher
 from app.discord.channels import ChannelClient
 from app.discord.signature import SignatureVerifier
@@ -107,7 +107,7 @@ class Instance:
         self.edge = Edge(
             instance=settings.instance_id,
             verifier=SignatureVerifier(settings.discord_public_key, self.clock),
-            commands=COMMANDS,
+            commands=offering(self.users.models),
             intake=self.intake,
             store=self.store,
             overview=self.overview,

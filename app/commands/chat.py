@@ -16,7 +16,7 @@ from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext, Memory, conversation_of
 from app.commands.buttons import Action, answer_rows
 from app.commands.definition import attachment, option, slash
-from app.commands.options import complete_model, model_option, private_option, private_wanted, text_fault
+from app.commands.options import complete_model, model_fault, model_option, private_option, private_wanted, text_fault
 from app.commands.prompting import (
     GO_ON,
     NO_HISTORY,
@@ -316,3 +316,18 @@ COMMAND = JobCommand(
     private=private_wanted,
     autocomplete=complete_model,
 )
+
+
+def offering(models: Sequence[str]) -> JobCommand:
+    """Return the command for an instance that offers these models: one it does not offer is refused at once.
+
+    That comes before the form, so that nobody writes a long text for nothing.
+    """
+
+    def checked(interaction: Interaction) -> Text | None:
+        return model_fault(interaction, models) or check(interaction)
+
+    def form(interaction: Interaction) -> bytes | None:
+        return None if model_fault(interaction, models) else COMMAND.form(interaction)
+
+    return replace(COMMAND, check=checked, form=form)

@@ -56,6 +56,22 @@ def complete_model(context: InstantContext) -> Sequence[tuple[str, str]]:
     return [(model, model) for model in fitting[:CHOICES_MAX]]
 
 
+_NO_SUCH_MODEL = Text(
+    ko="고를 수 있는 모델이 아니어서 비용 없이 거절했어요. {models} 가운데 골라 주세요.",
+    en="That model is not offered, so this cost nothing. Please choose one of these: {models}",
+)
+_MODELS_NAMED = 20
+
+
+def model_fault(interaction: Interaction, models: Sequence[str]) -> Text | None:
+    """Return what is wrong with the model asked for by name, if one is; another must not answer in its place."""
+    asked = interaction.options.get(MODEL)
+    if not isinstance(asked, str) or not asked.strip() or asked in models:
+        return None
+    named = ", ".join(f"`{model}`" for model in models[:_MODELS_NAMED])
+    return _NO_SUCH_MODEL.format(models=named + (", …" if len(models) > _MODELS_NAMED else ""))
+
+
 def private_option() -> dict[str, Any]:
     """Return the definition of the option that lets only the user see the answer."""
     return boolean(

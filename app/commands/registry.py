@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from app.commands import (
@@ -41,6 +41,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
         message_commands.EXPLAIN,
     )
 }
+
+
+def offering(models: Sequence[str]) -> Mapping[str, Command]:
+    """Return every command as an instance serves it that offers these chat models."""
+    return {**COMMANDS, chat.COMMAND.name: chat.offering(models)}
 
 
 def _first_of_each_kind(commands: Iterable[Command]) -> Mapping[str, JobCommand]:

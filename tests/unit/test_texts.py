@@ -12,7 +12,7 @@ import pytest
 
 import app
 from app import edge, errors, intake, presses
-from app.commands import access, attachments, chat, derived, drawing, image, message_commands, video
+from app.commands import access, attachments, chat, derived, drawing, image, message_commands, options, video
 from app.discord.graphemes import utf16_length
 from app.discord.wire import CONTENT_MAX
 from app.errors import QuartetError
@@ -70,6 +70,7 @@ REFUSALS = {
     "long picture's description": image._TOO_LONG,
     "no video's description": video._EMPTY,
     "long video's description": video._TOO_LONG,
+    "no such model": options._NO_SUCH_MODEL,
     "only one provider": drawing._ONLY_ONE,
     "large enough": drawing._NOT_LARGER,
 }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.commands.base import InstantContext, JobCommand
 from app.commands.derived import form_command, form_id
-from app.commands.registry import COMMANDS
+from app.commands.registry import COMMANDS, offering
 from app.discord import replies
 from app.discord.answers import DEFERRED, DEFERRED_PRIVATE, NO_CHOICES, PONG
 from app.discord.models import Interaction, parse
@@ -224,3 +224,21 @@ class TestAccess:
         assert refused == [USER] * 4
         assert bench.store.jobs == {} and bench.remover.asked == []
         assert await bench.post({"type": 1}) == PONG
+
+
+class TestModels:
+    @pytest.mark.parametrize("given", [{"질문": "왜?"}, {}], ids=["asked", "before the form opens"])
+    async def test_a_model_that_is_not_offered_is_refused(self, given: dict[str, str]) -> None:
+        """Symptom: the operator's own model answered in the place of the one that was named. Now its user hears which
+        there are, before a form is filled in for nothing.
+        """
+        bench = Bench(commands=offering(("small", "large")))
+        said = message_of(await bench.ask("채팅", {**given, "모델": "huge"}), ephemeral=True)
+        assert "`small`, `large`" in said and "비용" in said
+        assert bench.store.jobs == {}
+
+    async def test_a_model_that_is_offered_is_taken(self) -> None:
+        """By option, and carried by the form."""
+        bench = Bench(commands=offering(("small", "large")))
+        assert await bench.ask("채팅", {"질문": "왜?", "모델": "large"}) == DEFERRED
+        assert (await bench.ask("채팅", {"모델": "large"})).label == "form"
