@@ -17,8 +17,6 @@ MERGED = 1024
 """Pairs of choices remembered merged: every interaction asks more than once, and merging costs far more than looking
 up."""
 
-_Key = tuple[Scope, str]
-
 
 class PreferenceCache:
     """What was chosen, as far as it has been heard of; `of` never waits and never fails."""
@@ -26,14 +24,15 @@ class PreferenceCache:
     def __init__(self, store: PreferenceStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: dict[_Key, Preferences] = {}
+        self._users: dict[str, Preferences] = {}
+        self._servers: dict[str, Preferences] = {}
         self._version = 0
         self._made_here = 0
 
     def of(self, user_id: str, guild_id: str | None) -> Preferences:
         """Return a user's choices and, where there is none, those of the server they are in."""
-        own = self._known.get((Scope.USER, user_id))
-        server = self._known.get((Scope.GUILD, guild_id)) if guild_id is not None else None
+        own = self._users.get(user_id)
+        server = self._servers.get(guild_id) if guild_id is not None else None
         if own is None or server is None:  # most have chosen nothing, and every interaction asks
             return own or server or NO_PREFERENCES
         return _merged(own, server)
@@ -63,10 +62,11 @@ class PreferenceCache:
             await self._clock.sleep(REFRESH_S)
 
     def _note(self, scope: Scope, id: str, preferences: Preferences) -> None:
+        known = self._users if scope is Scope.USER else self._servers
         if preferences == NO_PREFERENCES:
-            self._known.pop((scope, id), None)
+            known.pop(id, None)
         else:
-            self._known[scope, id] = preferences
+            known[id] = preferences
 
 
 @lru_cache(maxsize=MERGED)
