@@ -52,11 +52,12 @@ class AccessRules:
     blocked_guilds: Ids = ()
     user_quota: int = 0
     role_quotas: Mapping[str, int] = field(default_factory=dict)
+    restricts: bool = field(init=False)
+    """Whether there is any list at all; every interaction asks, so it is found out once."""
 
-    @property
-    def restricts(self) -> bool:
-        """Whether there is any list at all."""
-        return self.allows or any((self.blocked_users, self.blocked_roles, self.blocked_channels, self.blocked_guilds))
+    def __post_init__(self) -> None:
+        blocks = any((self.blocked_users, self.blocked_roles, self.blocked_channels, self.blocked_guilds))
+        object.__setattr__(self, "restricts", self.allows or blocks)
 
     @property
     def allows(self) -> bool:
