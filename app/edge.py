@@ -16,6 +16,7 @@ from app.balancing.assignment import home_of
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import Command, InstantCommand, InstantContext, JobCommand, Limits, People, spoken
+from app.commands.derived import said_private
 from app.discord import replies
 from app.discord.answers import DRAINING, NO_CHOICES, PONG, UNAUTHORIZED, Reply, deferred, private
 from app.discord.models import Interaction, MalformedInteraction, interaction_type, parse, read_json
@@ -152,6 +153,8 @@ class Edge:
         if wrong is not None:
             return private(wrong, interaction.locale, "refused")
         hidden = command.private(interaction, self._chosen(interaction))
+        if hidden:
+            body = said_private(interaction, body)
         refusal = await self._intake.accept(interaction, command, body, self._clock.now(), repeats=repeats)
         if refusal is not None:
             return private(refusal.text, interaction.locale, refusal.reason)

@@ -16,7 +16,15 @@ from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, Answer, JobCommand, JobContext, Memory, conversation_of
 from app.commands.buttons import Action, answer_rows
 from app.commands.definition import attachment, option, slash
-from app.commands.options import complete_model, model_fault, model_option, private_option, private_wanted, text_fault
+from app.commands.options import (
+    PRIVATE,
+    complete_model,
+    model_fault,
+    model_option,
+    private_option,
+    private_wanted,
+    text_fault,
+)
 from app.commands.prompting import (
     GO_ON,
     NO_HISTORY,
@@ -218,7 +226,7 @@ async def _unfinished(context: JobContext, question: str, *, remember: bool) -> 
     """Return the conversation up to the answer that ➡️ goes on with: as remembered, else as its message showed it."""
     of, text = (str(context.interaction.derived.get(name, "")) for name in ("of", "text"))
     turn = await context.services.conversations.turn(of, user_id=context.interaction.user_id) if remember else None
-    if turn is None or (turn.private and not _private(context)):
+    if turn is None or (turn.private and not _only_for_asker(context)):
         return History(((question, text),))
     room = context.services.memory.tokens - turn_tokens(turn.question, turn.answer)
     before = fitting([each for each in await _turns(context) if each.asked_at < turn.asked_at], room)
@@ -233,7 +241,7 @@ async def _turns(context: JobContext) -> Sequence[Turn]:
         interaction.user_id,
         conversation_of(interaction),
         since=context.job.received_at - memory.ttl_s,
-        private=_private(context),
+        private=_only_for_asker(context),
         limit=LONGEST_HISTORY,
     )
 
@@ -251,8 +259,17 @@ def _remembers(memory: Memory) -> bool:
     return memory.tokens > 0 and memory.ttl_s > 0
 
 
+def _only_for_asker(context: JobContext) -> bool:
+    """Whether the answer was deferred so that only the user sees it, by what was recorded then; not by a habit of now.
+
+    Message commands are always answered so.
+    """
+    interaction = context.interaction
+    return interaction.command_type == CommandType.MESSAGE or interaction.options.get(PRIVATE) is True
+
+
 def _private(context: JobContext) -> bool:
-    """Whether only the user sees the answer; message commands are always answered so."""
+    """Whether the answer is remembered as private: it was deferred so, or its user has wished so since."""
     interaction = context.interaction
     return interaction.command_type == CommandType.MESSAGE or private_wanted(interaction, context.preferences)
 

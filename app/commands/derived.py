@@ -81,6 +81,18 @@ def repeated(press: Interaction, original: bytes, action: Action, of: str) -> De
     return _command(press, data, facts)
 
 
+def said_private(interaction: Interaction, body: bytes) -> bytes:
+    """Return the body of a command that is answered in private, saying so itself even where that was its user's habit.
+
+    Habits change until the job runs, and other instances may know of an older one; who sees the answer was settled when
+    it was deferred, and nothing private may go along with an answer that others see.
+    """
+    if interaction.command_type != CommandType.CHAT_INPUT or isinstance(interaction.options.get(PRIVATE), bool):
+        return body
+    data = _with_option(interaction.data, PRIVATE, OptionType.BOOLEAN, True)
+    return encode({**interaction.payload, "data": data})
+
+
 def form_id(interaction: Interaction) -> str:
     """Return the `custom_id` of the form a command opens; what was entered already comes back with it, if it fits.
 

@@ -72,6 +72,15 @@ async def test_private_words_go_along_in_private(kitchen: Kitchen) -> None:
     assert kitchen.conversations.kept[-1].private is True
 
 
+async def test_a_habit_begun_meanwhile_brings_nothing_private_along(kitchen: Kitchen) -> None:
+    """The answer was deferred for all to see; what its user wishes by now makes it private only in what is kept."""
+    kitchen.conversations.kept = [turn(kitchen, 1, "secret?", "secret", private=True)]
+    kitchen.preferred = Preferences(private=True)
+    await kitchen.serve("chat", {"질문": "why?"})
+    assert kitchen.chat.requests[0].history == ()
+    assert kitchen.conversations.kept[-1].private is True
+
+
 async def test_what_is_too_long_is_left_out_and_said_so(kitchen: Kitchen) -> None:
     """The newest that fit go along; how many don't stands in small print, but not in what is remembered."""
     kitchen.conversations.kept = [turn(kitchen, 9 - n, f"{n}?", "long " * 100) for n in range(4)]

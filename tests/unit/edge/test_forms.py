@@ -176,6 +176,18 @@ class TestPrivate:
         assert json.loads(DEFERRED_PRIVATE.body) == {"type": 5, "data": {"flags": 64}}
         assert len(bench.store.jobs) == 4
 
+    async def test_what_was_decided_is_recorded(self) -> None:
+        """Symptom: a habit changed while a question waited let private turns go along with an answer that all saw.
+        Rule: the job itself says what the deferral said.
+        """
+        bench = Bench()
+        await bench.users.choose(USER, private=True)
+        assert await bench.ask("채팅", {"질문": "왜?"}) == DEFERRED_PRIVATE
+        (job,) = bench.store.jobs.values()
+        recorded = parse(json.loads(job.payload))
+        assert recorded.options == {"질문": "왜?", "비공개": True}
+        assert recorded.token == "interaction-token"
+
     async def test_a_chosen_language_holds_for_every_sentence(self) -> None:
         """Whatever Discord says the client speaks."""
         bench = Bench()
