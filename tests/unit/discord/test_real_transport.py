@@ -158,3 +158,23 @@ async def test_progress_that_may_not_go_any_more_is_withheld_at_the_last_moment(
         assert not await sent
         await asyncio.wait_for(connected.wait(), 5)
     assert asked in ([], [b""])
+
+
+async def test_a_further_message_waits_until_it_may_go() -> None:
+    """A process that stood still posts nothing until it knows again that the job is its own, and then once."""
+    posts, looks = [], []
+
+    async def taking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head, _ = await read_request(reader)
+            posts.append((head.partition(b" ")[0], len(looks)))
+            writer.write(OK)
+
+    def may_go() -> bool:
+        looks.append(None)
+        return len(looks) > 1
+
+    async with client_of(taking) as client:
+        now = time.time()
+        await client.post(TOKEN, Message("two"), received_at=now, expires_at=now + 60, may_go=may_go)
+    assert posts == [(b"POST", 2)]
