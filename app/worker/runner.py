@@ -149,9 +149,9 @@ class Runner:
         """Return how the job ends, or None if it goes back to the queue for another key."""
         if job.result is not None:
             return unpack(job.result)
-        await self._delivery.tell_late(job, interaction)
         if job.stop:
             return endings.stopped(job, interaction, RunningCommand(), self._services.prices)
+        await self._delivery.tell_late(job, interaction)
         if job.attempts > MAX_ATTEMPTS:
             return apology(job, interaction, CRASHED, Outcome.FAILED, "Crashed")
         running = self._running[job.id] = RunningCommand()

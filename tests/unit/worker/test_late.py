@@ -290,3 +290,15 @@ async def test_wherever_the_process_dies_the_answer_is_posted_once(rig: Rig, whe
     assert rig.created == 1
     assert "이 채널에" in rig.discord.history[-1]
     assert rig.row.finish.outcome is Outcome.ANSWERED
+
+
+async def test_what_is_stopped_while_it_is_late_is_not_announced_again(rig: Rig) -> None:
+    """Its user hears once, in the channel, that it was stopped and had been paid for; the original stays as it is."""
+    await rig.run()
+    await rig.bench.store.stop("1", user_id="5")
+    told = list(rig.discord.history)
+    await rig.run()
+    assert rig.discord.history == told
+    (posted,) = rig.discord.channel.values()
+    assert "비용이 들었어요" in posted.content
+    assert rig.row.state is JobState.DONE
