@@ -33,8 +33,9 @@ class Bench:
         return await self.edit(Message(text), token, final=False, **times)
 
     async def post(self, text: str = "part", token: str = TOKEN, **times: float) -> str:
-        times = {"received_at": self.received_at, "expires_at": self.expires_at, **times}
-        return await self.client.post(token, Message(text), **times)
+        received_at = times.get("received_at", self.received_at)
+        expires_at = times.get("expires_at", self.expires_at)
+        return await self.client.post(token, Message(text), received_at=received_at, expires_at=expires_at)
 
     async def edit(self, message: Message, token: str = TOKEN, *, final: bool = True, **times: float) -> bool:
         received_at = times.get("received_at", self.received_at)

@@ -162,7 +162,8 @@ async def test_progress_that_may_not_go_any_more_is_withheld_at_the_last_moment(
 
 async def test_a_further_message_waits_until_it_may_go() -> None:
     """A process that stood still posts nothing until it knows again that the job is its own, and then once."""
-    posts, looks = [], []
+    posts: list[tuple[bytes, int]] = []
+    looks: list[None] = []
 
     async def taking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
