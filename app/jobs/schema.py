@@ -6,6 +6,9 @@ from app.jobs.job import JobState
 
 WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobState.DONE.value
 
+SET_ASIDE = "(result IS NOT NULL OR stop=1 OR pinned IS NOT NULL)"
+"""Waiting jobs that do not wait for their turn: what is left of them is to be ended, or only one instance can."""
+
 MIGRATIONS = (
     """
     CREATE TABLE jobs (
@@ -56,7 +59,7 @@ MIGRATIONS = (
         PRIMARY KEY (day, name)
     ) WITHOUT ROWID;
     """,
-    """
+    f"""
     ALTER TABLE jobs ADD COLUMN guild_id TEXT;
     ALTER TABLE jobs ADD COLUMN channel_id TEXT;
     ALTER TABLE jobs ADD COLUMN repeat TEXT NOT NULL DEFAULT '';
@@ -64,6 +67,9 @@ MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN parts TEXT;
     UPDATE jobs SET repeat='once' WHERE state='done' AND payload IS NOT NULL;
     CREATE INDEX jobs_stopped ON jobs (owner) WHERE stop=1 AND state='running';
+    CREATE INDEX jobs_turns ON jobs
+        (user_id, seq, home, kind, attempts, avoid, avoid_until, received_at) WHERE state='waiting';
+    CREATE INDEX jobs_set_aside ON jobs (home) WHERE state='waiting' AND {SET_ASIDE};
     CREATE TABLE turns (
         job_id TEXT PRIMARY KEY,
         user_id TEXT NOT NULL,

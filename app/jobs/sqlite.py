@@ -11,7 +11,7 @@ from app.errors import LeaseLost
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, Repeat, ServedBecause
 from app.jobs.schema import DONE, RUNNING, WAITING
 from app.jobs.sqlite_engine import SqliteEngine
-from app.jobs.sqlite_leasing import any_lease, lease, take
+from app.jobs.sqlite_leasing import choose, lease, take
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 
 _PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by, guild_id, channel_id"
@@ -63,9 +63,10 @@ class SqliteJobStore:
         return await self._engine.write(write)
 
     async def lease(self, request: LeaseRequest) -> list[Job]:
-        if request.limit <= 0 or not await self._engine.read(lambda connection: any_lease(connection, request)):
+        chosen = await self._engine.read(lambda connection: choose(connection, request)) if request.limit > 0 else ()
+        if not chosen:
             return []
-        return await self._engine.write(lambda connection: lease(connection, request))
+        return await self._engine.write(lambda connection: lease(connection, request, chosen))
 
     async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
         def write(connection: sqlite3.Connection) -> Job | None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.jobs.job import SUSPECT_AFTER, Job, LeaseRequest, ServedBecause
-from app.jobs.schema import RUNNING, WAITING
+from app.jobs.schema import RUNNING, SET_ASIDE, WAITING
+
+Row = tuple[Any, ...]
+
+CHOOSERS = 4
+"""So many instances may choose at the same moment without one of them going away empty-handed."""
 
 _JOB_COLUMNS = (
     "id, kind, user_id, home, received_at, expires_at, payload, fence, attempts, stop, checkpoint, result, parts"
@@ -17,23 +24,26 @@ _BEGUN = "(checkpoint IS NOT NULL OR result IS NOT NULL OR stop=1)"
 """What was begun needs no budget to be ended: a task that is paid for, an answer that is kept. Nor what only stops:
 for that it need not even be the instance that a task is pinned to."""
 
-_CANDIDATES = f"""
-WITH turns AS (
-    SELECT seq, home, kind, because, attempts, pinned, stop, result IS NOT NULL OR stop=1 AS ends, avoid, avoid_until,
-        received_at,
-        home || ':' || kind AS at_home,
-        row_number() OVER (PARTITION BY user_id ORDER BY seq)
-            + (SELECT count(*) FROM jobs AS other WHERE other.state='{RUNNING}' AND other.user_id=jobs.user_id) AS turn
-    FROM jobs WHERE state='{WAITING}'
+
+def _candidates(only: str = "") -> str:
+    return f"""
+WITH busy AS (
+    SELECT user_id, count(*) AS running FROM jobs WHERE state='{RUNNING}' GROUP BY user_id
+), set_aside AS MATERIALIZED (
+    SELECT seq, home, kind, because, pinned, stop, received_at FROM jobs WHERE state='{WAITING}' AND {SET_ASIDE} {only}
+), turns AS (
+    SELECT seq, user_id, home, kind, attempts, avoid, avoid_until, received_at, home || ':' || kind AS at_home,
+        row_number() OVER (PARTITION BY user_id ORDER BY seq) AS nth
+    FROM jobs WHERE state='{WAITING}' {only}
 ), open AS (
-    SELECT * FROM turns
-    WHERE pinned IS NULL AND NOT ends AND kind IN (SELECT value FROM json_each(:kinds))
-        AND (:user_limit=0 OR turn<=:user_limit)
+    SELECT *, nth + coalesce(running, 0) AS turn FROM turns LEFT JOIN busy USING (user_id)
+    WHERE seq NOT IN (SELECT seq FROM set_aside) AND kind IN (SELECT value FROM json_each(:kinds))
+        AND (:user_limit=0 OR nth + coalesce(running, 0)<=:user_limit)
         AND (avoid IS NULL OR avoid<>:owner OR avoid_until IS NULL OR avoid_until<:now)
 )
 SELECT seq, because, kind, rank, attempts FROM (
-    SELECT seq, because, kind, -1 AS rank, 0 AS turn, 0 AS attempts FROM turns
-        WHERE pinned=:owner OR ((pinned IS NULL OR stop=1) AND ends AND (home=:owner OR received_at<:stale))
+    SELECT seq, because, kind, -1 AS rank, 0 AS turn, 0 AS attempts FROM set_aside
+        WHERE pinned=:owner OR ((pinned IS NULL OR stop=1) AND (home=:owner OR received_at<:stale))
     UNION ALL
     SELECT seq, '{ServedBecause.RECOVERED}', kind, CASE WHEN {_BEGUN} THEN -1 ELSE 0 END, 0, attempts FROM jobs
         WHERE state='{RUNNING}' AND ({_BEGUN} OR kind IN (SELECT value FROM json_each(:kinds)))
@@ -41,24 +51,33 @@ SELECT seq, because, kind, rank, attempts FROM (
                 SELECT 1 FROM instances WHERE instance=owner AND beat_at>=:dead_before))
             OR (owner=:owner AND id NOT IN (SELECT value FROM json_each(:held)))
             OR started_at<(SELECT value FROM json_each(:lives) WHERE key=CAST(owner AS TEXT)))
-            AND (pinned IS NULL OR pinned=:owner OR stop=1)
+            AND (pinned IS NULL OR pinned=:owner OR stop=1) {only}
     UNION ALL
-    SELECT seq, '{ServedBecause.HOME}', kind, 0, turn, attempts FROM open WHERE home=:owner
-    UNION ALL
-    SELECT seq, '{ServedBecause.HOME_DOWN}', kind, 1, turn, attempts FROM open
-        WHERE home<>:owner AND home IN (SELECT value FROM json_each(:dead))
-    UNION ALL
-    SELECT seq, CASE WHEN at_home IN (SELECT value FROM json_each(:spent)) THEN '{ServedBecause.HOME_SPENT}'
-            ELSE '{ServedBecause.HOME_BUSY}' END, kind, 2, turn, attempts FROM open
-        WHERE home<>:owner AND home NOT IN (SELECT value FROM json_each(:dead)) AND received_at<CASE
-            WHEN home IN (SELECT value FROM json_each(:full)) OR at_home IN (SELECT value FROM json_each(:spent))
-            THEN :known ELSE :stale END
+    SELECT seq, CASE
+            WHEN home=:owner THEN '{ServedBecause.HOME}'
+            WHEN home IN (SELECT value FROM json_each(:dead)) THEN '{ServedBecause.HOME_DOWN}'
+            WHEN at_home IN (SELECT value FROM json_each(:spent)) THEN '{ServedBecause.HOME_SPENT}'
+            ELSE '{ServedBecause.HOME_BUSY}' END,
+        kind, CASE WHEN home=:owner THEN 0 WHEN home IN (SELECT value FROM json_each(:dead)) THEN 1 ELSE 2 END,
+        turn, attempts
+    FROM open
+    WHERE home=:owner OR home IN (SELECT value FROM json_each(:dead)) OR received_at<CASE
+        WHEN home IN (SELECT value FROM json_each(:full)) OR at_home IN (SELECT value FROM json_each(:spent))
+        THEN :known ELSE :stale END
 ) ORDER BY rank, turn, seq
 """
+
+
+_CANDIDATES = _candidates()
 """Own pins and what a dead instance left; then the own home's jobs, a dead home's, and those a live home can't serve.
 
 Within each, users take turns: a user's first job goes before everybody's second, counting what runs already.
 """
+
+
+_STILL = _candidates("AND seq IN (SELECT value FROM json_each(:only))")
+"""The same of a few jobs: whether they may be leased still. A user's turns are counted among these and what runs, so
+nobody runs more at once than is allowed."""
 
 
 def _lease_values(request: LeaseRequest) -> dict[str, Any]:
@@ -78,21 +97,28 @@ def _lease_values(request: LeaseRequest) -> dict[str, Any]:
     }
 
 
-def any_lease(connection: sqlite3.Connection, request: LeaseRequest) -> bool:
-    """Look before writing: an idle instance polls often, and only a transaction that writes costs a disk flush."""
-    return connection.execute(_CANDIDATES, _lease_values(request)).fetchone() is not None
+def choose(connection: sqlite3.Connection, request: LeaseRequest) -> list[int]:
+    """Return the `seq` of jobs that the request may lease now, best first, and some to spare: others choose, too.
+
+    A look before writing: it reads the whole queue, which would keep everybody else from recording if it were part of
+    the transaction; and an idle instance polls often, but only a transaction that writes costs a disk flush.
+    """
+    rows = connection.execute(_CANDIDATES, _lease_values(request))
+    roomy = {kind: room * CHOOSERS for kind, room in request.kinds.items()}
+    return [seq for seq, _ in _within_room(rows, replace(request, limit=request.limit * CHOOSERS, kinds=roomy))]
 
 
-def lease(connection: sqlite3.Connection, request: LeaseRequest) -> list[Job]:
-    """Lease what the request allows, in this transaction."""
+def lease(connection: sqlite3.Connection, request: LeaseRequest, chosen: Sequence[int]) -> list[Job]:
+    """Lease what was chosen, in this transaction, as far as the request allows it still."""
     until = request.now + request.lease_s
+    rows = connection.execute(_STILL, {**_lease_values(request), "only": json.dumps(chosen)}).fetchall()
     return [
         take(connection, seq, because, owner=request.owner, now=request.now, until=until)
-        for seq, because in _within_room(connection, request)
+        for seq, because in _within_room(rows, request)
     ]
 
 
-def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[tuple[int, ServedBecause]]:
+def _within_room(rows: Iterable[Row], request: LeaseRequest) -> list[tuple[int, ServedBecause]]:
     """Choose the first candidates that fit the limit and the room for their kind.
 
     What was begun already (rank -1) needs no room.
@@ -100,7 +126,7 @@ def _within_room(connection: sqlite3.Connection, request: LeaseRequest) -> list[
     room = dict(request.kinds)
     chosen: list[tuple[int, ServedBecause]] = []
     suspects = request.suspects
-    for seq, because, kind, rank, attempts in connection.execute(_CANDIDATES, _lease_values(request)):
+    for seq, because, kind, rank, attempts in rows:
         if len(chosen) == request.limit:
             break
         if attempts >= SUSPECT_AFTER:
