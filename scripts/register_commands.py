@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -151,6 +152,7 @@ def _keep_within_the_day(plan: Plan, created_today: int) -> None:
 
 def watch(arguments: list[str]) -> int:
     """Register now and after each change of a definition, until interrupted. A fresh process reads each change."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seen: dict[Path, float] = {}
     try:
         while True:
