@@ -1,0 +1,9 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# How long an example takes is the machine's business: a slow moment of it must fail no test.
+settings.register_profile("quartet", deadline=None)
+settings.load_profile("quartet")
