@@ -140,7 +140,8 @@ class KeyBudget:
         _ = self.day
         self._used_today = max(self._used_today, used_today)
         now = self._clock.monotonic()
-        self._window = sorted([*(now - max(0.0, age) for age in ages_s), *self._window])
+        for age in ages_s:
+            insort(self._window, now - max(0.0, age))
 
     def wait_s(self) -> float:
         """Return how many seconds must pass before a call may start; 0 if it may now."""

@@ -142,13 +142,6 @@ class Progress(Protocol):
         """Show the answer so far, with a mark that it is not whole yet; the first of it as soon as may be."""
 
 
-class Draft:
-    """What a command has of its answer so far; the user sees it grow. Nothing is lost of it if the rest never comes."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Memory:
     """How much of a conversation a question is given: turns younger than `ttl_s`, up to `tokens`; 0 is none."""
