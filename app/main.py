@@ -16,7 +16,6 @@ from app import VERSION, configured
 from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import OPENAI
 from app.balancing.overview import Overview
-from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
 from app.commands.base import Services
@@ -27,15 +26,13 @@ from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
 from app.intake import Intake, IntakeRules
-from app.jobs.schema import MIGRATIONS
-from app.jobs.sqlite import SqliteJobStore
-from app.jobs.sqlite_engine import SqliteEngine
 from app.metrics import Metrics
 from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
 from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
 from app.settings import InstanceSettings
+from app.storage import storage
 from app.users import Users
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
@@ -79,16 +76,14 @@ class Instance:
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
         self._warming: asyncio.Task[None] | None = None
-        self._engine = SqliteEngine(settings.sqlite_path, MIGRATIONS)
-        self.store = SqliteJobStore(self._engine)
-        self._cluster = SqliteCluster(self._engine)
-        self._calls = SqliteCallLog(self._engine)
-        self.users = Users(settings, self._engine, self.clock)
-        self.keys = configured.keys(settings, self.clock, self._calls, self.metrics)
+        self.storage = storage(settings)
+        self.store = self.storage.jobs
+        self.users = Users(settings, self.storage, self.clock)
+        self.keys = configured.keys(settings, self.clock, self.storage.calls, self.metrics)
         self.overview = Overview(
             self.store,
-            self._cluster,
-            SqliteCounters(self._engine),
+            self.storage.cluster,
+            self.storage.counters,
             self.clock,
             instance_count=settings.instance_count,
             day_starts_at=settings.day_starts_at_utc * 3600,
@@ -286,9 +281,9 @@ class Instance:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._provider_http.aclose)
             stack.push_async_callback(self._discord_http.aclose)
-            stack.push_async_callback(self._engine.close)
-            await self._engine.open()
-            stack.push_async_callback(self._cluster.leave, self.settings.instance_id)
+            stack.push_async_callback(self.storage.close)
+            await self.storage.open()
+            stack.push_async_callback(self.storage.cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
             stack.push_async_callback(self._removal.close)
             await self._adopt_clock()
@@ -306,9 +301,10 @@ class Instance:
         """Agree with the instances that run on this machine already about what time it is."""
         if not isinstance(self.clock, SystemClock):
             return
-        beats = [beat for beat in await self._cluster.heartbeats() if beat.snapshot.boot_id == self._boot_id != ""]
-        if beats:
-            self.clock.offset = max(beats, key=lambda beat: beat.beat_at).snapshot.clock_offset
+        beats = await self.storage.cluster.heartbeats()
+        here = [beat for beat in beats if beat.snapshot.boot_id == self._boot_id != ""]
+        if here:
+            self.clock.offset = max(here, key=lambda beat: beat.beat_at).snapshot.clock_offset
             self._started_at = self.clock.now()
 
     async def _warm(self) -> None:

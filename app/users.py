@@ -8,26 +8,23 @@ from app.clock import Clock
 from app.commands.access import quota, refusal
 from app.commands.base import Memory, People
 from app.discord.models import Interaction
-from app.jobs.sqlite_engine import SqliteEngine
 from app.settings import InstanceSettings
+from app.storage import Storage
 from app.texts import Text
 from app.userdata.cache import PreferenceCache
 from app.userdata.housekeeping import UserHousekeeping
-from app.userdata.sqlite_conversations import SqliteConversations
-from app.userdata.sqlite_preferences import SqlitePreferences
-from app.userdata.sqlite_usage import SqliteUsage
 
 
 class Users:
     """The side of an instance that knows its users. Nothing is read before `choices` is refreshed."""
 
-    def __init__(self, settings: InstanceSettings, engine: SqliteEngine, clock: Clock) -> None:
+    def __init__(self, settings: InstanceSettings, storage: Storage, clock: Clock) -> None:
         self._clock = clock
         self._day_starts_at = settings.day_starts_at_utc * 3600
         self._access = configured.access(settings)
-        self.conversations = SqliteConversations(engine)
-        self.usage = SqliteUsage(engine)
-        self.preferences = SqlitePreferences(engine)
+        self.conversations = storage.conversations
+        self.usage = storage.usage
+        self.preferences = storage.preferences
         self.choices = PreferenceCache(self.preferences, clock)
         self.memory = Memory(settings.memory_ttl_s, settings.memory_tokens)
         self.models = tuple(dict.fromkeys((settings.openai_model, *settings.chat_models)))

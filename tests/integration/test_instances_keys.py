@@ -114,7 +114,7 @@ async def test_a_drain_hands_over_without_a_counted_attempt(tmp_path: Path, monk
         await wait_until(lambda: keys_of(running.sim, "openai")["set-1"] == 1, 20, "the home works on it")
         leaving = running.instances[0].instance
         await leaving.worker.stop(0.1)
-        await leaving._cluster.leave(1)
+        await leaving.storage.cluster.leave(1)
         await asked.final(15)
         assert keys_of(running.sim, "openai") == {"set-1": 1, "set-2": 1}
         row = _row(tmp_path, asked.id)

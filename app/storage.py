@@ -1,0 +1,63 @@
+"""The store behind `STORE_URL`: one implementation of each protocol, on one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
+from app.balancing.state import CallLog, Cluster, Counters
+from app.jobs.schema import MIGRATIONS
+from app.jobs.sqlite import SqliteJobStore
+from app.jobs.sqlite_engine import SqliteEngine
+from app.jobs.store import JobStore
+from app.settings import CommonSettings
+from app.userdata.conversations import Conversations
+from app.userdata.preferences import PreferenceStore
+from app.userdata.sqlite_conversations import SqliteConversations
+from app.userdata.sqlite_preferences import SqlitePreferences
+from app.userdata.sqlite_usage import SqliteUsage
+from app.userdata.usage import UsageLog
+
+
+async def _no_time() -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Everything that is kept. Nothing may be asked of it before `open`, which says why it can't be used.
+
+    `time` is the store's own clock (seconds since the epoch), which all who share it agree on; None if it has none.
+    """
+
+    jobs: JobStore
+    cluster: Cluster
+    counters: Counters
+    calls: CallLog
+    conversations: Conversations
+    preferences: PreferenceStore
+    usage: UsageLog
+    open: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+    time: Callable[[], Awaitable[float | None]] = _no_time
+
+
+def storage(settings: CommonSettings) -> Storage:
+    """Return what `STORE_URL` names, not opened yet."""
+    return sqlite_storage(SqliteEngine(settings.sqlite_path, MIGRATIONS))
+
+
+def sqlite_storage(engine: SqliteEngine) -> Storage:
+    """Return the implementations that share a host's one file."""
+    return Storage(
+        jobs=SqliteJobStore(engine),
+        cluster=SqliteCluster(engine),
+        counters=SqliteCounters(engine),
+        calls=SqliteCallLog(engine),
+        conversations=SqliteConversations(engine),
+        preferences=SqlitePreferences(engine),
+        usage=SqliteUsage(engine),
+        open=engine.open,
+        close=engine.close,
+    )
