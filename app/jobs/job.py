@@ -111,6 +111,8 @@ class LeaseRequest:
     how long another live home's job must have waited before it may be taken; `steal_known_s`: the same if that home is
     known to be `full`, or to be without a usable key for the kind (`spent`, pairs of home and kind). `user_limit`: how
     many jobs of one user may run at once, over all instances; 0 is no limit. `suspects`: how many it runs already.
+    `since`: when this life of the instance first asked. A running job of its own that was leased after that and is not
+    held never ran: the answer to the lease got lost. Leasing it again counts no attempt.
     """
 
     owner: int
@@ -128,6 +130,7 @@ class LeaseRequest:
     steal_known_s: float = 2.0
     user_limit: int = 0
     suspects: int = 0
+    since: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -113,7 +114,7 @@ def lease(connection: sqlite3.Connection, request: LeaseRequest, chosen: Sequenc
     until = request.now + request.lease_s
     rows = connection.execute(_STILL, {**_lease_values(request), "only": json.dumps(chosen)}).fetchall()
     return [
-        take(connection, seq, because, owner=request.owner, now=request.now, until=until)
+        take(connection, seq, because, owner=request.owner, now=request.now, until=until, since=request.since)
         for seq, because in _within_room(rows, request)
     ]
 
@@ -140,14 +141,26 @@ def _within_room(rows: Iterable[Row], request: LeaseRequest) -> list[tuple[int, 
 
 
 def take(
-    connection: sqlite3.Connection, seq: int, because: ServedBecause, *, owner: int, now: float, until: float
+    connection: sqlite3.Connection,
+    seq: int,
+    because: ServedBecause,
+    *,
+    owner: int,
+    now: float,
+    until: float,
+    since: float = math.inf,
 ) -> Job:
-    """Give one job to `owner` until then, under a new fencing number."""
+    """Give one job to `owner` until then, under a new fencing number.
+
+    An attempt is counted, unless the owner was given it after `since` already and knows nothing of it.
+    """
     update = (
-        f"UPDATE jobs SET state='{RUNNING}', owner=?, because=?, fence=fence+1, attempts=attempts+1, lease_until=?, "
-        f"started_at=? WHERE seq=? RETURNING {_JOB_COLUMNS}"
+        f"UPDATE jobs SET attempts=attempts+(state<>'{RUNNING}' OR owner<>:owner OR started_at<:since), "
+        f"state='{RUNNING}', owner=:owner, because=:because, fence=fence+1, lease_until=:until, started_at=:now "
+        f"WHERE seq=:seq RETURNING {_JOB_COLUMNS}"
     )
-    row = connection.execute(update, (owner, because.value, until, now, seq)).fetchall()[0]
+    values = {"owner": owner, "because": because.value, "until": until, "now": now, "since": since, "seq": seq}
+    row = connection.execute(update, values).fetchall()[0]
     *fields, stop, checkpoint, result, parts = row
     job_id, kind, user_id, home, received_at, expires_at, payload, fence, attempts = fields
     facts = json.loads(checkpoint) if checkpoint else {}

@@ -45,6 +45,7 @@ class LeaseBook:
         self._sure_at = -math.inf
         self._confirming = asyncio.Lock()
         self._confirmed_at = -math.inf
+        self._since = math.inf
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -67,7 +68,9 @@ class LeaseBook:
         """Lease what `request` allows and note it down."""
         async with self._lock:
             suspects = sum(job.attempts > SUSPECT_AFTER for job in self._jobs.values())
-            jobs = await self._store.lease(replace(request, held=tuple(self._jobs), suspects=suspects))
+            self._since = min(self._since, request.now)
+            request = replace(request, held=tuple(self._jobs), suspects=suspects, since=self._since)
+            jobs = await self._store.lease(request)
             self._jobs.update((job.id, job) for job in jobs)
             self._not_begun.update(job.id for job in jobs if not job.checkpoint and job.result is None)
             return jobs

@@ -127,6 +127,18 @@ class TestLease:
         (again,) = await store.lease(request(1))
         assert again.fence > job.fence
 
+    async def test_whose_answer_got_lost_counts_no_attempt(self, store: JobStore) -> None:
+        """Symptom: a job was ended as one that kills its process, though no process had died. Cause: three times the
+        answer to its lease got lost, and each counted as an attempt. Rule: what this very life of the instance was
+        given and never got counts once; what an earlier life was given counts as ever.
+        """
+        await store.put(new())
+        for n in range(4):
+            (job,) = await store.lease(request(now=NOW + n, since=NOW))
+            assert (job.attempts, job.fence) == (1, n + 1)
+        (restarted,) = await store.lease(request(now=NOW + 9, since=NOW + 8))
+        assert restarted.attempts == 2
+
     async def test_of_an_earlier_life_is_taken_by_others_too(self, store: JobStore) -> None:
         """What an instance was leased before its present life began is nobody's; its later leases are its own."""
         await leased(store, "before")
