@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, Cluster, Counters
-from app.jobs.schema import MIGRATIONS
+from app.jobs.schema import MIGRATIONS, OLDEST_COMPATIBLE
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.store import JobStore
@@ -45,7 +45,7 @@ class Storage:
 
 def storage(settings: CommonSettings) -> Storage:
     """Return what `STORE_URL` names, not opened yet."""
-    return sqlite_storage(SqliteEngine(settings.sqlite_path, MIGRATIONS))
+    return sqlite_storage(SqliteEngine(settings.sqlite_path, MIGRATIONS, OLDEST_COMPATIBLE))
 
 
 def sqlite_storage(engine: SqliteEngine) -> Storage:

@@ -9,6 +9,11 @@ WAITING, RUNNING, DONE = JobState.WAITING.value, JobState.RUNNING.value, JobStat
 SET_ASIDE = "(result IS NOT NULL OR stop=1 OR pinned IS NOT NULL)"
 """Waiting jobs that do not wait for their turn: what is left of them is to be ended, or only one instance can."""
 
+OLDEST_COMPATIBLE = 2
+"""The oldest schema whose program works on a file of the newest, while this program does too. It stays as it is when a
+migration only adds what older programs may ignore, and becomes the new schema's number when one changes what is there;
+docs/upgrading.md says what that means for operators."""
+
 MIGRATIONS = (
     """
     CREATE TABLE jobs (

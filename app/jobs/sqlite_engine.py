@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from app.errors import QuartetError, StoreUnavailable
 from app.jobs.sqlite_lock import end_stopped_holder
+from app.jobs.sqlite_migration import migrate
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
@@ -63,11 +64,15 @@ class _Pending:
 
 
 class SqliteEngine:
-    """The file, its writer thread and its reader thread. `migrations` are run in order, once each."""
+    """The file, its writer thread and its reader thread. `migrations` are run in order, once each.
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    `oldest` is the oldest schema whose program works with a file of the newest; without it, only the newest does.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[str], oldest: int | None = None) -> None:
         self.path = path
         self._migrations = migrations
+        self._oldest = len(migrations) if oldest is None else oldest
         self._queue: queue.SimpleQueue[list[_Pending] | None] = queue.SimpleQueue()
         self._turn: list[_Pending] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -177,7 +182,7 @@ class SqliteEngine:
             mode = _use_write_ahead_log(connection)
             if mode != "wal":
                 raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
-            self._migrate(connection)
+            migrate(connection, self.path, self._migrations, self._oldest)
             self._identity = _identity(self.path)
         except sqlite3.OperationalError:
             connection.close()
@@ -189,18 +194,6 @@ class SqliteEngine:
             connection.close()
             raise
         return connection
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(self._migrations):
-            connection.execute("ROLLBACK")
-            raise StoreUnavailable(f"{self.path} was written by a newer version (schema {version}): upgrade first")
-        for number, statements in enumerate(self._migrations[version:], start=version + 1):
-            for statement in filter(None, map(str.strip, statements.split(";"))):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={number}")
-        connection.execute("COMMIT")
 
     def _write_loop(self, opened: asyncio.Future[None]) -> None:
         assert self._loop is not None

@@ -133,7 +133,8 @@ class TestMigration:
         async with opened(path, (*MIGRATIONS, "CREATE TABLE new (id INTEGER)")) as engine:
             await engine.write(add("kept"))
         said = await refusal(path)
-        assert "newer version (schema 2)" in said and "upgrade" in said and str(path) in said
+        assert "has schema 2" in said and "knows schemas up to 1" in said and str(path) in said
+        assert "newer version" in said and "restore a backup" in said
         assert words_in(path) == ["kept"]
 
     async def test_one_that_fails_leaves_nothing_behind(self, tmp_path: Path) -> None:
