@@ -1,0 +1,299 @@
+"""One Redis or Valkey server shared by the instances of any number of hosts.
+
+Every change is one Lua script, which Redis runs as a whole and alone (https://redis.io/docs/latest/develop/programmability/eval-intro/).
+A caller's await returns after the server's reply, which with `appendfsync always` comes after the disk has it. Calls of
+one kind that are asked for while one of them is under way go together in the next: what a flush costs hardly depends
+on how much is flushed.
+
+Nothing here waits longer than `ANSWER_WITHIN_S`. Whatever fails becomes `StoreUnavailable`; the next call connects
+anew, so that a server that is back is used at once. What was asked may have been done even so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from app.errors import StoreUnavailable
+from app.jobs.redis_checks import ServerReport, examine
+from app.jobs.redis_client import close_client, make_client
+from app.store_url import redis_address
+
+T = TypeVar("T")
+Encodable = str | bytes | int | float
+
+PREFIX = "{quartet}"
+"""One hash tag for all keys: a script's keys belong together."""
+
+ANSWER_WITHIN_S = 2.0
+"""Discord waits 3 s for the answer that depends on it."""
+
+OPEN_WITHIN_S = 5.0
+"""How long a server that is starting, loading or being replaced is waited for at the start."""
+
+OPEN_AGAIN_S = 0.25
+SHEBANGS_SINCE = (7, 0)
+"""Scripts may say since Redis 7 that they run when the memory is full."""
+
+CONFIRM_WITHIN_S = 1.0
+AT_ONCE = 24
+"""Calls under way at once, each on a connection of its own."""
+
+LARGEST_BATCH = 256
+GATHER_S = 0.004
+"""How long a batch may grow while every turn of the event loop brings more. Without such a rush nothing waits."""
+
+log = structlog.get_logger("store")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script. One that does not `grow` what is kept runs even when the server's memory is full."""
+
+    source: str
+    grows: bool = True
+
+
+@dataclass(slots=True)
+class _Pending:
+    argument: Sequence[Encodable]
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The calls of one script that wait to go together."""
+
+    script: Script
+    keys: tuple[str, ...]
+    confirmed: bool
+    waiting: list[_Pending] = field(default_factory=list)
+    busy: bool = False
+
+
+class RedisEngine:
+    """The server behind `url`. `replicas`: how many of its replicas must have what is `confirmed`."""
+
+    def __init__(self, url: str, *, replicas: int = 0) -> None:
+        self.address = redis_address(url)
+        self._replicas = replicas
+        self._client: Redis | None = None
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._batches: dict[tuple[Script, tuple[str, ...]], _Batch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._texts: dict[Script, tuple[str, str]] = {}
+        self._shebangs = False
+
+    def key(self, *parts: object) -> str:
+        """Return the key of these parts."""
+        return ":".join((PREFIX, *map(str, parts)))
+
+    async def open(self) -> None:
+        """Connect and look the server over; raise `StoreUnavailable` with the reason if it can't be used.
+
+        What may lose jobs, but not certainly, is only told: in the log, and by `remarks`.
+        """
+        self._client = make_client(self.address)
+        try:
+            report = await self._look()
+            if report.fault:
+                raise StoreUnavailable(f"the store at {self.address} {report.fault}")
+        except BaseException:
+            await self.close()
+            raise
+        self._shebangs = report.version >= SHEBANGS_SINCE
+        for remark in report.remarks:
+            log.warning(remark, store=str(self.address))
+
+    async def _look(self) -> ServerReport:
+        """Examine the server, waiting a moment for one that is just starting or being replaced."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + OPEN_WITHIN_S
+        while True:
+            try:
+                report = await self.ask(examine)
+            except StoreUnavailable as error:
+                if not _passing(error.__cause__) or loop.time() >= give_up:
+                    raise
+            else:
+                if not report.passing or loop.time() >= give_up:
+                    return report
+            await asyncio.sleep(OPEN_AGAIN_S)
+
+    async def close(self) -> None:
+        """Let what is under way end, then disconnect."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await close_client(client)
+
+    async def remarks(self) -> Sequence[str]:
+        """Say what is risky about how the server is configured at the moment, a sentence each."""
+        return (await self.ask(examine)).remarks
+
+    async def time(self) -> float:
+        """Return the server's clock, seconds since the epoch."""
+        seconds, microseconds = await self.ask(lambda client: client.time())
+        return int(seconds) + int(microseconds) / 1e6
+
+    async def ask(self, call: Callable[[Redis], Awaitable[T]]) -> T:
+        """Return what `call` does with the client; whatever fails, or takes too long, is `StoreUnavailable`."""
+        client = self._client
+        if client is None:
+            raise StoreUnavailable(f"the store at {self.address} is not open")
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S), self._room:
+                return await call(client)
+        except ReadOnlyError as error:
+            # What was the master no longer is; a new connection may reach the one that is now.
+            with contextlib.suppress(RedisError, OSError):
+                await client.connection_pool.disconnect(inuse_connections=False)
+            raise self._unavailable(error) from error
+        except (RedisError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def script(self, source: str, *, grows: bool = True) -> Script:
+        """Return a script to `run`; one that does not `grow` what is kept runs also when the memory is full."""
+        return Script(source, grows)
+
+    async def run(
+        self, script: Script, keys: Sequence[str] = (), args: Sequence[Encodable] = (), *, confirmed: bool = False
+    ) -> Any:
+        """Run a script: all of it or nothing, and nothing of others in between. Text comes back as bytes.
+
+        What is to be `confirmed` has failed (though it was done) if too few replicas have it in time.
+        """
+        return await self.ask(lambda client: self._evaluate(client, script, keys, args, confirmed))
+
+    async def run_batched(
+        self, script: Script, keys: Sequence[str], argument: Sequence[Encodable], *, confirmed: bool = False
+    ) -> Any:
+        """Like `run`, but the arguments of all who ask meanwhile go in one call, one after the other in `ARGV`.
+
+        The script returns one result for each of them. Whoever gives up before its call began is left out.
+        """
+        if self._client is None:
+            raise StoreUnavailable(f"the store at {self.address} is not open")
+        batch = self._batches.setdefault((script, tuple(keys)), _Batch(script, tuple(keys), confirmed))
+        loop = asyncio.get_running_loop()
+        pending = _Pending(argument, loop.create_future())
+        batch.waiting.append(pending)
+        if not batch.busy:
+            batch.busy = True
+            loop.call_soon(self._send_when_still, batch, 1, loop.time() + GATHER_S)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await pending.future
+        except TimeoutError as error:
+            raise self._unavailable(error) from error
+
+    def _send_when_still(self, batch: _Batch, seen: int, at_last: float) -> None:
+        """Send a batch once a turn of the event loop has brought nothing more, or at last."""
+        loop = asyncio.get_running_loop()
+        asked = len(batch.waiting)
+        if seen < asked < LARGEST_BATCH and loop.time() < at_last:
+            loop.call_soon(self._send_when_still, batch, asked, at_last)
+        else:
+            task = loop.create_task(self._send(batch), name="store-batch")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, batch: _Batch) -> None:
+        """Run what waits, and what gathers meanwhile, until nothing is left."""
+        try:
+            while batch.waiting:
+                chosen, batch.waiting = batch.waiting[:LARGEST_BATCH], batch.waiting[LARGEST_BATCH:]
+                wanted = [pending for pending in chosen if not pending.future.done()]
+                if wanted:
+                    await self._send_once(batch, wanted)
+        finally:
+            batch.busy = False
+
+    async def _send_once(self, batch: _Batch, wanted: Sequence[_Pending]) -> None:
+        args = [value for pending in wanted for value in pending.argument]
+        try:
+            results = await self.run(batch.script, batch.keys, args, confirmed=batch.confirmed)
+        except StoreUnavailable as error:
+            for pending in wanted:
+                if not pending.future.done():
+                    pending.future.set_exception(StoreUnavailable(str(error)))
+            return
+        for pending, result in zip(wanted, results, strict=True):
+            if not pending.future.done():
+                pending.future.set_result(result)
+
+    async def _evaluate(
+        self, client: Redis, script: Script, keys: Sequence[str], args: Sequence[Encodable], confirmed: bool
+    ) -> Any:
+        source, digest = self._text_of(script)
+        try:
+            return await self._call(client, ("EVALSHA", digest, len(keys), *keys, *args), confirmed)
+        except NoScriptError:  # the server was restarted, or is another one now
+            return await self._call(client, ("EVAL", source, len(keys), *keys, *args), confirmed)
+
+    async def _call(self, client: Redis, command: Sequence[Encodable], confirmed: bool) -> Any:
+        if not confirmed or not self._replicas:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
+        async with client.pipeline(transaction=False) as pipeline:  # WAIT speaks of its own connection's writes
+            pipeline.execute_command(*command)
+            pipeline.execute_command("WAIT", self._replicas, int(CONFIRM_WITHIN_S * 1000))
+            result, confirmations = await pipeline.execute(raise_on_error=False)
+        if isinstance(result, Exception):
+            raise result
+        if isinstance(confirmations, Exception):
+            raise confirmations
+        if confirmations < self._replicas:
+            raise StoreUnavailable(
+                f"only {confirmations} of {self._replicas} replicas (STORE_REPLICAS) of the store at {self.address} "
+                "confirmed in time"
+            )
+        return result
+
+    def _text_of(self, script: Script) -> tuple[str, str]:
+        """Return the script as this server wants it, and its digest."""
+        found = self._texts.get(script)
+        if found is None:
+            flags = "" if script.grows else " flags=allow-oom"
+            source = f"#!lua{flags}\n{script.source}" if self._shebangs else script.source
+            digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            found = self._texts[script] = source, digest
+        return found
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(f"the store at {self.address} {_reason(error)}")
+
+
+def _passing(error: BaseException | None) -> bool:
+    """Whether a server that is just starting may fail like this."""
+    return isinstance(error, OSError | ConnectionError | RedisTimeout) and not isinstance(error, AuthenticationError)
+
+
+def _reason(error: Exception) -> str:
+    """Say what failed; redis-py's texts name places and never a password."""
+    if isinstance(error, AuthenticationError):
+        return "does not accept the user or the password in STORE_URL"
+    if isinstance(error, TimeoutError | RedisTimeout):
+        return f"gave no answer within {ANSWER_WITHIN_S:g} s"
+    if isinstance(error, OutOfMemoryError):
+        return "has used up its memory (maxmemory): what is new can't be recorded"
+    if isinstance(error, ReadOnlyError):
+        return "is a read-only replica now"
+    return f"failed: {str(error)[:300] or type(error).__name__}"
