@@ -6,14 +6,16 @@ import difflib
 import re
 import stat
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
-from app.settings import ApiKey, CommonSettings, InstanceSettings, Port, faults_of
+from app.settings import MAX_INSTANCES, SQLITE_PREFIX, ApiKey, CommonSettings, InstanceSettings, Port, faults_of
 from ops.envfile import KEY_NAMES, NUMBERED_KEY, EnvFile
+from ops.hosts import NONE, host_of, read_addresses, read_here
 
 _PLACEHOLDER = re.compile(r"(?i)(your[-_ ].*|<.*>|change[-_]?me.*|x{3,}|.*\.\.\.)")
 _REQUIRED = ("DISCORD_TOKEN", "DISCORD_APPLICATION_ID", "DISCORD_PUBLIC_KEY")
@@ -21,14 +23,29 @@ _REQUIRED = ("DISCORD_TOKEN", "DISCORD_APPLICATION_ID", "DISCORD_PUBLIC_KEY")
 _PASSED_ON = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "LANG"}
 
 
-class OperatorSettings(CommonSettings):
-    """What `.env.multi` holds beside the key sets. INSTANCE_BASE_PORT 0 means: the first free block from 8101 on."""
+Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_addresses)]
+Numbers = Annotated[tuple[int, ...] | None, NoDecode, BeforeValidator(read_here)]
 
-    discord_token: Annotated[SecretStr, Field(min_length=1)]
+
+class OperatorSettings(CommonSettings):
+    """What `.env.multi` holds beside the key sets. INSTANCE_BASE_PORT 0 means: the first free block from 8101 on.
+
+    `instance_addresses` is empty unless several hosts share the instances; `instances_here` are those that this host
+    runs, None for all of them.
+    """
+
+    discord_token: SecretStr = SecretStr("")
     public_host: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 - Discord comes from outside
     public_port: Port = 8080
     ops_port: Port = 8081
     instance_base_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    instance_addresses: Addresses = ()
+    instances_here: Numbers = None
+
+    @property
+    def here(self) -> list[int]:
+        """The ids of the instances that this host runs."""
+        return list(range(1, self.instance_count + 1)) if self.instances_here is None else list(self.instances_here)
 
     @classmethod
     def settings_customise_sources(
@@ -68,12 +85,14 @@ def check(file: EnvFile) -> Report:
     except ValidationError as error:
         said = {*placeholders, *(name for name in _REQUIRED if name in file.values and name not in values)}
         report.faults += [fault for fault in faults_of(error) if fault.partition(":")[0] not in said]
+    report.faults += _token_faults(file, values)
     report.faults += [f"{name}: is empty" for name in _REQUIRED if name in file.values and name not in values]
     report.faults += _key_faults(file, placeholders)
-    expected = {*VARIABLES, *_key_names(file.instance_count)}
+    expected = {*VARIABLES, *_wanted_keys(file)}
     report.faults += [f"{name}: still holds the placeholder of the example" for name in sorted(placeholders & expected)]
     if report.settings is not None:
         report.faults += _port_faults(report.settings)
+        report.faults += _host_faults(report.settings)
     report.warnings = [*_shared_keys(file), *_unknown(file), *_readable_by_others(file)]
     if report.faults:
         report.settings = None
@@ -84,10 +103,28 @@ def _key_names(count: int) -> list[str]:
     return [f"{name}_{instance_id}" for name in KEY_NAMES for instance_id in range(1, count + 1)]
 
 
+def _wanted_keys(file: EnvFile) -> list[str]:
+    """The key sets of the instances this host runs: it needs to hold no other."""
+    try:
+        here = read_here(file.values.get("INSTANCES_HERE", ""))
+    except ValueError:
+        here = None
+    count = min(file.instance_count, MAX_INSTANCES)
+    chosen = range(1, count + 1) if here is None else [number for number in here if number <= count]
+    return [f"{name}_{number}" for name in KEY_NAMES for number in chosen]
+
+
+def _token_faults(file: EnvFile, values: Mapping[str, str]) -> list[str]:
+    """A host that runs only nginx needs no secret at all."""
+    if "DISCORD_TOKEN" in file.values or values.get("INSTANCES_HERE", "").strip().lower() == NONE:
+        return []
+    return ["DISCORD_TOKEN: is missing"]
+
+
 def _key_faults(file: EnvFile, placeholders: set[str]) -> list[str]:
     adapter: TypeAdapter[SecretStr] = TypeAdapter(ApiKey)
     faults = []
-    for name in _key_names(min(file.instance_count, 16)):
+    for name in _wanted_keys(file):
         if name in placeholders:
             continue
         if name not in file.values:
@@ -111,6 +148,25 @@ def _port_faults(settings: OperatorSettings) -> list[str]:
             faults.append("INSTANCE_BASE_PORT: leaves no room for INSTANCE_COUNT ports below 65536")
         clash = [name for name, port in ports.items() if base <= port < base + settings.instance_count]
         faults += [f"{name}: lies within the instances' ports, which start at INSTANCE_BASE_PORT" for name in clash]
+    return faults
+
+
+def _host_faults(settings: OperatorSettings) -> list[str]:
+    """Whether what is said of several hosts fits together."""
+    count, addresses, here = settings.instance_count, settings.instance_addresses, settings.instances_here
+    faults = []
+    if addresses and len(addresses) != count:
+        faults.append(f"INSTANCE_ADDRESSES: has {len(addresses)} addresses, but INSTANCE_COUNT is {count}")
+    if addresses and settings.instance_base_port:
+        faults.append("INSTANCE_BASE_PORT: has no use beside INSTANCE_ADDRESSES, which name each port")
+    if here is not None and not addresses:
+        faults.append("INSTANCES_HERE: needs INSTANCE_ADDRESSES, so that nginx finds the instances of the other hosts")
+    faults += [f"INSTANCES_HERE: {number} is larger than INSTANCE_COUNT" for number in here or () if number > count]
+    hosts = {host_of(address) for address in addresses}
+    if len(hosts) > 1 and settings.store_url.startswith(SQLITE_PREFIX):
+        faults.append(
+            f"STORE_URL: is a SQLite file, which {len(hosts)} hosts can't share; use redis://… (docs/growing.md)"
+        )
     return faults
 
 

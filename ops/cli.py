@@ -124,6 +124,9 @@ def start(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> 
     """Start nginx and the instances and wait until all are healthy: in Docker, or with --native on this machine."""
     file, settings = load(env_file)
     paths = Paths(file.data_dir)
+    if settings.instance_addresses and not native_mode:
+        native_mode = True
+        _say("INSTANCE_ADDRESSES is set, so what is to run here runs natively (the same as --native).")
     if not native_mode and not native.running(paths):
         if docker.engine_answers():
             docker.up(file.path, settings.instance_count)
@@ -219,7 +222,10 @@ def logs(
     if not known:
         raise OpsError(f"There are no logs in {paths.logs}.", code=Exit.NOT_RUNNING)
     if name and name not in known:
-        raise OpsError(f"There is no log of {name}.", hint=f"There is: {', '.join(known)}", code=Exit.CONFIGURATION)
+        place = system.addresses.get(name, "") if (system := native.running(paths)) else ""
+        where = f" It runs at {place}, on another host." if place else ""
+        hint = f"There is: {', '.join(known)}"
+        raise OpsError(f"There is no log of {name} here.{where}", hint=hint, code=Exit.CONFIGURATION)
     shown = [name] if name else [entry for entry in known if not entry.startswith("supervisord")]
     show_logs([(entry, paths.log(entry)) for entry in shown], lines, follow=follow, write=_write_line)
 

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+NO_ANSWER = "no answer"
+
 
 def get(url: str, timeout: float = 2.0) -> tuple[int, bytes]:
-    """GET a loopback URL; return (status, body), or (0, b"") if nobody answers within `timeout` seconds."""
+    """GET a URL; return (status, body), or (0, b"") if nobody answers within `timeout` seconds."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
@@ -42,4 +44,4 @@ def verdicts(urls: Sequence[str]) -> list[str]:
 def _verdict(status: int) -> str:
     if status == 200:
         return "healthy"
-    return f"unhealthy ({status})" if status else "no answer"
+    return f"unhealthy ({status})" if status else NO_ANSWER

@@ -37,9 +37,8 @@ def launch(arguments: Sequence[str]) -> NoReturn:
     options = parser.parse_args(arguments)
     if options.command == "instance":
         here = Path(os.environ.get("QUARTET_CWD", "."))
-        _become_instance(
-            options.number, here / options.env_file, options.port or DEFAULT_BASE_PORT + options.number - 1
-        )
+        port = options.port or DEFAULT_BASE_PORT + options.number - 1
+        _become_instance(options.number, here / options.env_file, f"127.0.0.1:{port}")
     run_dir = os.environ.get(MARKER)
     system = load_system(Path(run_dir)) if run_dir else None
     if system is None:
@@ -51,8 +50,8 @@ def _become(name: str, system: System) -> NoReturn:
     paths = Paths(Path(system.data_dir))
     _count_start(paths, name)
     if name in system.instances:
-        number = system.instances.index(name) + 1
-        _become_instance(number, Path(system.env_file), system.ports[number - 1])
+        number = list(system.addresses).index(name) + 1
+        _become_instance(number, Path(system.env_file), system.addresses[name])
     command = {"nginx": system.nginx, "simulator": system.simulator}[name]
     os.execvpe(command[0], command, clean_environment())  # noqa: S606 - no shell is wanted
 
@@ -69,11 +68,12 @@ def _count_start(paths: Paths, name: str) -> None:
     counter.write_text(str(count + 1))
 
 
-def _become_instance(number: int, env_file: Path, port: int) -> NoReturn:
+def _become_instance(number: int, env_file: Path, address: str) -> NoReturn:
     try:
         file = read_env_file(env_file)
     except OSError as error:
         sys.exit(f"{env_file}: {error.strerror}")
-    own = {**file.instance_environment(number), "HOST": "127.0.0.1", "PORT": str(port)}
+    host, _, port = address.rpartition(":")
+    own = {**file.instance_environment(number), "HOST": host.strip("[]"), "PORT": port}
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", "app"], {**clean_environment(), **own})  # noqa: S606

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import xmlrpc.client
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from ops.checks import OperatorSettings
 from ops.envfile import EnvFile
 from ops.failures import OpsError
-from ops.health import verdicts
+from ops.health import NO_ANSWER, verdicts
 from ops.nginx import Nginx, ensure_nginx, render
-from ops.ports import LOOPBACK, instance_ports, require_free
+from ops.plan import plan, replan
 from ops.processes import PROC, processes_of, wait_for
 from ops.shutdown import Say, stop
 from ops.supervisor import Supervisor, configuration, start_supervisor
-from ops.system import Paths, System, load_system, socket_path
+from ops.system import Paths, System, load_system
 
 HEALTHY_WITHIN_S = 60.0
 GIVE_UP_AFTER_STARTS = 4
@@ -39,7 +38,7 @@ def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[
     paths = Paths(file.data_dir)
     nginx = ensure_nginx()
     _clear_leftovers(paths, say)
-    system = _plan(file, settings, nginx, paths, say)
+    system = plan(file, settings, nginx, paths, say)
     system.simulator_url, system.simulator = simulator
     try:
         paths.make()
@@ -47,7 +46,7 @@ def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[
         raise OpsError(f"DATA_DIR: {paths.data_dir} can't be used: {error.strerror}.") from error
     _write(system, paths, nginx)
     offsets = {name: _size(paths.log(name)) for name in system.programs}
-    say(f"Starting nginx and {len(system.ports)} instances ...")
+    say(f"Starting nginx and {len(system.instances)} instances ...")
     try:
         supervisor = start_supervisor(system, paths)
         _await_health(system, paths, supervisor, offsets)
@@ -70,35 +69,11 @@ def _clear_leftovers(paths: Paths, say: Say) -> None:
     stop(paths, lambda _: None)
 
 
-def _plan(file: EnvFile, settings: OperatorSettings, nginx: Nginx, paths: Paths, say: Say) -> System:
-    require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
-    require_free("OPS_PORT", settings.ops_port)
-    ports, remark = instance_ports(
-        settings.instance_base_port, settings.instance_count, (settings.public_port, settings.ops_port)
-    )
-    if remark:
-        say(remark)
-    return System(
-        env_file=str(file.path.resolve()),
-        data_dir=str(paths.data_dir),
-        public=f"{settings.public_host}:{settings.public_port}",
-        ops=f"{LOOPBACK}:{settings.ops_port}",
-        ports=ports,
-        socket=str(socket_path(paths)),
-        nginx=_nginx_command(nginx, paths),
-    )
-
-
-def _nginx_command(nginx: Nginx, paths: Paths) -> list[str]:
-    prefix, file = paths.run / "nginx-run", paths.run / "nginx" / "nginx.conf"
-    return [nginx.binary, "-p", f"{prefix}/", "-c", str(file), "-e", "stderr", "-g", "daemon off;"]
-
-
 def proxy_variables(system: System, module: str, run_dir: Path) -> Mapping[str, str]:
     """The variables `proxy/render.sh` reads."""
     return {
         "INSTANCE_COUNT": str(len(system.ports)),
-        "INSTANCE_ADDRESSES": ",".join(f"{LOOPBACK}:{port}" for port in system.ports),
+        "INSTANCE_ADDRESSES": ",".join(system.addresses.values()),
         "PUBLIC_LISTEN": system.public,
         "OPS_LISTEN": system.ops,
         "NGINX_RUN_DIR": str(run_dir),
@@ -112,8 +87,8 @@ def _write(system: System, paths: Paths, nginx: Nginx) -> None:
 
 
 def health_urls(system: System) -> dict[str, str]:
-    """Where each program tells how it is."""
-    urls = {name: f"http://{LOOPBACK}:{port}/health" for name, port in zip(system.instances, system.ports, strict=True)}
+    """Where each program of this host tells how it is."""
+    urls = {name: f"http://{system.addresses[name]}/health" for name in system.instances}
     if system.simulator:
         urls["simulator"] = f"{system.simulator_url}/"
     return {**urls, "nginx": f"{system.public_url}/health"}
@@ -125,6 +100,11 @@ def _await_health(system: System, paths: Paths, supervisor: Supervisor, offsets:
     _await(["nginx"], system, paths, offsets)
 
 
+def _settled(system: System, verdict: str) -> bool:
+    """Whether a program has got there. Where only nginx runs, instances that are down elsewhere are not its fault."""
+    return verdict == "healthy" or (not system.instances and verdict != NO_ANSWER)
+
+
 def _await(names: Iterable[str], system: System, paths: Paths, offsets: Mapping[str, int]) -> None:
     """Wait until all of them are healthy; raise `OpsError` with the ends of their logs if one does not get there."""
     urls = health_urls(system)
@@ -132,7 +112,7 @@ def _await(names: Iterable[str], system: System, paths: Paths, offsets: Mapping[
 
     def settled() -> bool:
         answers = verdicts([urls[name] for name in sick])
-        sick[:] = [name for name, verdict in zip(list(sick), answers, strict=True) if verdict != "healthy"]
+        sick[:] = [name for name, verdict in zip(list(sick), answers, strict=True) if not _settled(system, verdict)]
         return not sick or any(starts_of(paths, name) >= GIVE_UP_AFTER_STARTS for name in sick)
 
     wait_for(settled, HEALTHY_WITHIN_S, pause=0.15)
@@ -167,7 +147,7 @@ def restart(file: EnvFile, settings: OperatorSettings, old: System, say: Say) ->
     """Take the file as it is now into use, one instance after the other, so that the bot never stops answering."""
     paths = Paths(file.data_dir)
     nginx = ensure_nginx()
-    system = _replan(file, settings, old, nginx, paths)
+    system = replan(file, settings, old, nginx, paths)
     supervisor = Supervisor(old.socket)
     _write(system, paths, nginx)
     (paths.run / "supervisord.conf").write_text(configuration(system))
@@ -188,7 +168,7 @@ def restart(file: EnvFile, settings: OperatorSettings, old: System, say: Say) ->
         say(f"{name} is no longer wanted ...")
         supervisor.remove(name)
         (paths.starts / name).unlink(missing_ok=True)
-    if not wait_for(lambda: verdicts([health_urls(system)["nginx"]]) == ["healthy"], 10):
+    if not wait_for(lambda: _settled(system, verdicts([health_urls(system)["nginx"]])[0]), 10):
         raise OpsError(_obituary("nginx", paths, 0))
     return system
 
@@ -198,32 +178,6 @@ def _start_again(supervisor: Supervisor, name: str) -> None:
         supervisor.start(name)
     except xmlrpc.client.Fault as fault:
         raise OpsError(f"{name} could not be started again: {fault.faultString}") from fault
-
-
-def _replan(file: EnvFile, settings: OperatorSettings, old: System, nginx: Nginx, paths: Paths) -> System:
-    """Keep the ports that are in use; check only those that are new."""
-    public = f"{settings.public_host}:{settings.public_port}"
-    ops = f"{LOOPBACK}:{settings.ops_port}"
-    host, _, port = old.public.rpartition(":")
-    if settings.instance_base_port not in (0, old.ports[0]) or settings.public_host != host:
-        raise OpsError(
-            "INSTANCE_BASE_PORT and PUBLIC_HOST can't be changed while the system runs.", hint="Run stop, then start."
-        )
-    if settings.public_port != int(port):
-        require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
-    if ops != old.ops:
-        require_free("OPS_PORT", settings.ops_port)
-    ports = list(range(old.ports[0], old.ports[0] + settings.instance_count))
-    for added in ports[len(old.ports) :]:
-        require_free("INSTANCE_COUNT", added)
-    return replace(
-        old,
-        env_file=str(file.path.resolve()),
-        public=public,
-        ops=ops,
-        ports=ports,
-        nginx=_nginx_command(nginx, paths),
-    )
 
 
 def _await_instance(system: System, paths: Paths, name: str) -> None:

@@ -26,6 +26,17 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
+def is_own(host: str) -> bool:
+    """Whether a host (a name or an address) is this machine."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+    except OSError:
+        return False
+    return True
+
+
 def require_free(variable: str, port: int, host: str = LOOPBACK) -> None:
     """Raise an `OpsError` that names the variable, the port and, where it may be known, who holds it."""
     if is_free(port, host):

@@ -13,6 +13,8 @@ from ops.processes import processes_of
 from ops.supervisor import Supervisor
 from ops.system import Paths, System, load_system
 
+ELSEWHERE = "ELSEWHERE"
+
 
 @dataclass(frozen=True)
 class ProgramStatus:
@@ -25,11 +27,12 @@ class ProgramStatus:
     restarts: int
     address: str
     health: str
+    here: bool = True  # else another host runs it, and only its health can be known
 
     @property
     def well(self) -> bool:
         """Whether nothing is wrong with it."""
-        return self.state == "RUNNING" and self.health in ("healthy", "")
+        return (self.state == "RUNNING" or not self.here) and self.health in ("healthy", "")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether everything runs and is well."""
-        return self.running and not self.problem and all(program.well for program in self.programs)
+        """Whether everything of this host runs and is well."""
+        return self.running and not self.problem and all(program.well for program in self.programs if program.here)
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `status --json`."""
@@ -60,7 +63,8 @@ def read_status(paths: Paths) -> Status:
             return Status(False, [], {})
         return Status(False, [], {}, f"The supervisor is gone; {left} processes go on unwatched. Run start or stop.")
     known = Supervisor(system.socket).programs()
-    urls = health_urls(system)
+    elsewhere = [name for name in system.addresses if name not in system.instances]
+    urls = health_urls(system) | {name: f"http://{system.addresses[name]}/health" for name in elsewhere}
     health = dict(zip(urls, verdicts(list(urls.values())), strict=True))
     programs = []
     for name in system.programs:
@@ -76,13 +80,17 @@ def read_status(paths: Paths) -> Status:
                 health=health.get(name, ""),
             )
         )
+    programs += [_elsewhere(name, system.addresses[name], health[name]) for name in elsewhere]
     return Status(True, programs, addresses(system))
 
 
+def _elsewhere(name: str, address: str, health: str) -> ProgramStatus:
+    """An instance that another host runs."""
+    return ProgramStatus(name, ELSEWHERE, 0, 0.0, 0, address, health, here=False)
+
+
 def _address(system: System, name: str) -> str:
-    if name in system.instances:
-        return f"127.0.0.1:{system.ports[system.instances.index(name)]}"
-    return system.public if name == "nginx" else ""
+    return system.public if name == "nginx" else system.addresses.get(name, "")
 
 
 def addresses(system: System) -> dict[str, str]:

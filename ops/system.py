@@ -59,6 +59,11 @@ class Paths:
             path.chmod(0o700)
 
 
+def program_of(number: int) -> str:
+    """The program name of an instance."""
+    return f"instance-{number}"
+
+
 @dataclass
 class System:
     """What the processes of a running system, and later commands, have to know. It holds no key."""
@@ -67,16 +72,26 @@ class System:
     data_dir: str
     public: str  # host:port
     ops: str  # host:port
-    ports: list[int]  # of the instances, in order
+    ports: list[int]  # of all instances, in the order of their ids
     socket: str
     nginx: list[str]  # the command
     simulator: list[str] = field(default_factory=list)  # the command, in a demo
     simulator_url: str = ""
+    hosts: list[str] = field(default_factory=list)  # of all instances, if several hosts share them; else loopback
+    here: list[int] | None = None  # the instances this host runs; None: all of them
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Every instance's `host:port` by its program name, in the order of their ids, wherever it runs."""
+        hosts = self.hosts or ["127.0.0.1"] * len(self.ports)
+        pairs = enumerate(zip(hosts, self.ports, strict=True), start=1)
+        return {program_of(number): f"{host}:{port}" for number, (host, port) in pairs}
 
     @property
     def instances(self) -> list[str]:
-        """The instances' program names, in order."""
-        return [f"instance-{number}" for number in range(1, len(self.ports) + 1)]
+        """The program names of the instances that run here, in order."""
+        everywhere = list(self.addresses)
+        return everywhere if self.here is None else [everywhere[number - 1] for number in self.here]
 
     @property
     def programs(self) -> list[str]:
