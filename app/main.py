@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx2
 import structlog
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp
 
 from app import VERSION, configured
 from app.balancing.cooldowns import Cooldowns
-from app.balancing.keyset import OPENAI
+from app.balancing.keyset import OPENAI, forget_old_calls
 from app.balancing.overview import Overview
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SystemClock, boot_id
@@ -213,6 +214,7 @@ class Instance:
             chores={
                 "rescue": rescue.keep_looking,
                 "house": rescue.keep_house,
+                "calls": partial(forget_old_calls, self.storage.calls, self.clock),
                 "choices": self.users.choices.keep_fresh,
                 "users": self.users.housekeeping.keep_house,
             },

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import structlog
 
@@ -32,17 +33,52 @@ MINIMAX = "minimax"
 
 log = structlog.get_logger("keys")
 
-CallObserver = Callable[[str, str, float], None]
-"""Told of each call: provider, outcome (`ok` or the error's class name), seconds."""
+CALLS_KEPT_S = 3900.0
+"""A window needs the starts of one minute; the dashboard draws those of an hour."""
+
+CALLS_FORGOTTEN_EVERY_S = 60.0
+
+
+class CallWatch(Protocol):
+    """Told of one call: when it goes out, its first word, how it ended."""
+
+    def begun(self) -> None:
+        """It is on record and goes out."""
+
+    def spoke(self, seconds: float) -> None:
+        """The first of the answer's words came after so long."""
+
+    def ended(self, outcome: str, seconds: float) -> None:
+        """It took so long: `ok`, or the error's class name."""
+
+
+class Unwatched:
+    """Stands for a watch where nobody wants to know."""
+
+    def begun(self) -> None: ...
+    def spoke(self, seconds: float) -> None: ...
+    def ended(self, outcome: str, seconds: float) -> None: ...
+
+
+UNWATCHED = Unwatched()
 
 
 class Call:
     """A call under way. Telling when its answer begins keeps the key's window exact; its end tells at the latest."""
 
-    def __init__(self, budget: KeyBudget, sent: float) -> None:
+    def __init__(self, budget: KeyBudget, sent: float, clock: Clock, watch: CallWatch) -> None:
         self._budget = budget
         self._sent = sent
+        self._clock = clock
+        self._watch = watch
         self._heard = False
+        self._spoke = False
+
+    def spoke(self) -> None:
+        """The first of the answer's words has come; saying so again is harmless."""
+        if not self._spoke:
+            self._spoke = True
+            self._watch.spoke(self._clock.monotonic() - self._sent)
 
     def heard(self) -> None:
         """The provider has begun to answer."""
@@ -61,14 +97,12 @@ class ManagedKey:
         clock: Clock,
         calls: CallLog,
         allowance: Allowance,
-        *,
-        observe: CallObserver | None = None,
     ) -> None:
         self.provider = provider
+        self.allowance = allowance
         self._name = f"{instance}:{provider}"
         self._clock = clock
         self._calls = calls
-        self._observe = observe
         self._budget = KeyBudget(clock, allowance)
 
     async def restore(self) -> None:
@@ -95,8 +129,8 @@ class ManagedKey:
         return self._budget.snapshot()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[Call]:
-        """Reserve one call; raise `NoKeyAvailable` with the seconds to wait if none may start now."""
+    async def use(self, watch: CallWatch = UNWATCHED) -> AsyncIterator[Call]:
+        """Reserve one call, of which `watch` hears; raise `NoKeyAvailable` with the seconds to wait if none may start now."""
         reserved = self._budget.reserve()
         if reserved is None:
             wait = self._budget.wait_s()
@@ -108,7 +142,8 @@ class ManagedKey:
         try:
             used = await self._calls.record(self._name, day=self._budget.day, at=self._clock.now())
             self._budget.restore(used_today=used)
-            call = Call(self._budget, self._budget.sent(reserved))
+            watch.begun()
+            call = Call(self._budget, self._budget.sent(reserved), self._clock, watch)
             yield call
             self._budget.succeeded()
         except BaseException as error:
@@ -119,8 +154,7 @@ class ManagedKey:
             if call is not None:
                 call.heard()
             self._budget.done()
-            if self._observe is not None:
-                self._observe(self.provider, outcome, self._clock.monotonic() - started)
+            watch.ended(outcome, self._clock.monotonic() - started)
 
     def _learn(self, error: BaseException) -> None:
         if isinstance(error, ProviderRateLimited):
@@ -158,9 +192,20 @@ class KeySet:
         """Return in how many seconds the first key that has to wait now may be used again; infinite if none waits."""
         return min((wait for key in self._keys.values() if (wait := key.wait_s()) > 0), default=math.inf)
 
+    def allowances(self) -> Mapping[str, Allowance]:
+        """Return what each key is configured to do."""
+        return {provider: key.allowance for provider, key in self._keys.items()}
+
     def snapshots(self) -> Mapping[str, KeySnapshot]:
         """Return every key's budget."""
         return {provider: key.snapshot() for provider, key in self._keys.items()}
+
+
+async def forget_old_calls(calls: CallLog, clock: Clock) -> None:
+    """Drop what nobody asks the call log for any more, once a minute, until cancelled."""
+    while True:
+        await calls.forget(before=clock.now() - CALLS_KEPT_S)
+        await clock.sleep(CALLS_FORGOTTEN_EVERY_S)
 
 
 def concerns_key(error: ProviderError) -> bool:

@@ -17,6 +17,15 @@ _COUNT = (
     "ON CONFLICT (day, name) DO UPDATE SET value=value+excluded.value RETURNING value"
 )
 
+_FORGET_CALLS = (
+    "DELETE FROM calls WHERE rowid IN (WITH RECURSIVE keys(key) AS (SELECT min(key) FROM calls UNION ALL "
+    "SELECT (SELECT min(key) FROM calls WHERE key>keys.key) FROM keys WHERE keys.key IS NOT NULL) "
+    "SELECT calls.rowid FROM keys CROSS JOIN calls ON calls.key=keys.key AND calls.at<? LIMIT ?)"
+)
+"""Key by key, since the index is by key and moment."""
+
+FORGOTTEN_AT_ONCE = 2000
+
 
 class SqliteCluster:
     """Heartbeats, one row for each instance."""
@@ -93,14 +102,28 @@ class SqliteCallLog:
         rows = await self._engine.read(lambda connection: connection.execute(select, (key, at)).fetchall())
         return [row[0] for row in rows]
 
+    async def by_minute(self, keys: Sequence[str], *, since: float, until: float) -> Mapping[str, Mapping[int, int]]:
+        select = (
+            "SELECT key, CAST(at / 60 AS INTEGER), count(*) FROM calls "
+            "WHERE key IN (SELECT value FROM json_each(?)) AND at>=? AND at<? GROUP BY 1, 2"
+        )
+        values = (json.dumps(list(keys)), since // 60 * 60, (until // 60 + 1) * 60)
+        minutes: dict[str, dict[int, int]] = {key: {} for key in keys}
+        for key, minute, count in await self._engine.read(lambda c: c.execute(select, values).fetchall()):
+            minutes[key][minute] = count
+        return minutes
+
     async def of_day(self, key: str, day: str) -> int:
         select = "SELECT value FROM counters WHERE day=? AND name=?"
         found = await self._engine.read(lambda connection: connection.execute(select, (day, _counter(key))).fetchone())
         return int(found[0]) if found else 0
 
     async def forget(self, *, before: float) -> None:
-        delete = "DELETE FROM calls WHERE at<?"
-        await self._engine.write(lambda connection: connection.execute(delete, (before,)).rowcount)
+        def write(connection: sqlite3.Connection) -> int:
+            return connection.execute(_FORGET_CALLS, (before, FORGOTTEN_AT_ONCE)).rowcount
+
+        while await self._engine.write(write) >= FORGOTTEN_AT_ONCE:
+            pass  # in pieces, so that the others' writes come between
 
 
 def _counter(key: str) -> str:

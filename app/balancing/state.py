@@ -80,6 +80,12 @@ class CallLog(Protocol):
     async def since(self, key: str, at: float) -> Sequence[float]:
         """Return the starts of the key's calls after `at`."""
 
+    async def by_minute(self, keys: Sequence[str], *, since: float, until: float) -> Mapping[str, Mapping[int, int]]:
+        """Return how many calls of each key started in each minute, from that of `since` to that of `until`.
+
+        A minute is named by `at // 60`; those without a call are left out.
+        """
+
     async def of_day(self, key: str, day: str) -> int:
         """Return the key's calls of a day."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -166,13 +167,14 @@ class SqliteJobStore:
         return int(await self._engine.read(lambda connection: connection.execute(_USED, values).fetchone()[0]))
 
     async def history(
-        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+        self, *, user_id: str | None = None, since: float = 0.0, until: float = math.inf, limit: int = 20
     ) -> Sequence[FinishedJob]:
         user = "AND user_id=?" if user_id is not None else ""
-        values = (since, user_id, limit) if user_id is not None else (since, limit)
+        values = (since, until, user_id, limit) if user_id is not None else (since, until, limit)
         select = (
             "SELECT id, kind, user_id, home, owner, because, outcome, provider, error, received_at, started_at, "
-            f"finished_at FROM jobs WHERE state='{DONE}' AND finished_at>=? {user} ORDER BY finished_at DESC LIMIT ?"
+            f"finished_at FROM jobs WHERE state='{DONE}' AND finished_at>=? AND finished_at<? {user} "
+            "ORDER BY finished_at DESC LIMIT ?"
         )
         rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
         return [_finished(row) for row in rows]

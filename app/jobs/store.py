@@ -21,6 +21,7 @@ serve; a `put` that raises it may still have been recorded, and only `withdraw` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -144,9 +145,9 @@ class JobStore(Protocol):
         """How many jobs of this user's were accepted since then, whatever became of them; what a quota counts."""
 
     async def history(
-        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+        self, *, user_id: str | None = None, since: float = 0.0, until: float = math.inf, limit: int = 20
     ) -> Sequence[FinishedJob]:
-        """Finished jobs, newest first, of one user or of all."""
+        """Jobs that ended from `since` on and before `until`, newest first, of one user or of all."""
 
     async def forget_payloads(self, user_id: str) -> int:
         """Drop what this user asked in jobs that are done, returning how many, and in open ones as soon as they end.

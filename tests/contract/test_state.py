@@ -117,6 +117,26 @@ class TestCallLog:
         counts = await asyncio.gather(*(logs[n % 2].record("1:minimax", day=TODAY, at=NOW) for n in range(60)))
         assert sorted(counts) == list(range(1, 61))
 
+    async def test_calls_are_counted_by_the_minute(self, logs: tuple[CallLog, CallLog]) -> None:
+        """Those of whole minutes, both ends' included, for each key that was asked for; without a call, no minute."""
+        minute = NOW // 60 * 60
+        for at in (minute - 0.01, minute, minute + 59.99, minute + 60, minute + 120, minute + 180):
+            await logs[0].record("1:openai", day=TODAY, at=at)
+        await logs[1].record("2:openai", day=TODAY, at=minute + 61)
+        found = await logs[1].by_minute(["1:openai", "2:openai", "3:openai"], since=minute + 30, until=minute + 150)
+        first = int(minute // 60)
+        assert {key: dict(counts) for key, counts in found.items()} == {
+            "1:openai": {first: 2, first + 1: 1, first + 2: 1}, "2:openai": {first + 1: 1}, "3:openai": {},
+        }  # fmt: skip
+
+    async def test_more_old_starts_than_one_write_drops(self, logs: tuple[CallLog, CallLog]) -> None:
+        """All of them go, whosever they are; the young ones stay."""
+        await asyncio.gather(*(logs[0].record(f"{n % 3}:openai", day=TODAY, at=NOW - n) for n in range(1, 2101)))
+        for n in range(3):
+            await logs[0].record(f"{n}:openai", day=TODAY, at=NOW)
+        await logs[1].forget(before=NOW)
+        assert [await logs[0].since(f"{n}:openai", 0) for n in range(3)] == [[NOW]] * 3
+
     async def test_old_starts_are_forgotten_but_not_the_day(self, logs: tuple[CallLog, CallLog]) -> None:
         """The window's starts go; what was used of the day stays."""
         for second in range(4):

@@ -35,6 +35,7 @@ class TestFinish:
         assert [line.id for line in await store.history(user_id="1")] == ["3", "1"]
         assert [line.id for line in await store.history(limit=3)] == ["3", "2", "1"]
         assert [line.id for line in await store.history(since=NOW + 3)] == ["3"]
+        assert [line.id for line in await store.history(since=NOW + 2, until=NOW + 3)] == ["2"]
 
     async def test_is_forgotten_in_the_end(self, store: JobStore) -> None:
         """Old finished jobs are dropped, open and newer ones are not."""

@@ -7,7 +7,16 @@ import asyncio
 import pytest
 
 from app.balancing.budget import Allowance, KeyState
-from app.balancing.keyset import MINIMAX, OPENAI, KeySet, ManagedKey, concerns_key
+from app.balancing.keyset import (
+    CALLS_FORGOTTEN_EVERY_S,
+    CALLS_KEPT_S,
+    MINIMAX,
+    OPENAI,
+    KeySet,
+    ManagedKey,
+    concerns_key,
+    forget_old_calls,
+)
 from app.errors import (
     NoKeyAvailable,
     ProviderBadAnswer,
@@ -99,6 +108,20 @@ async def test_a_cancelled_call_is_not_in_flight_any_more(clock: FakeClock, call
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (managed.room(), managed.snapshot().minute_used) == (1, 1)
+
+
+async def test_old_starts_of_calls_are_dropped_all_the_time(clock: FakeClock, calls: MemoryCalls) -> None:
+    """Symptom: the file grew by a row for each call, for ever. Cause: nobody dropped them. Rule: what neither a window
+    nor the dashboard's hour asks for goes within a minute."""
+    await calls.record("1:openai", day="", at=clock.now())
+    old, young = clock.now(), clock.now() + 90
+    await calls.record("1:openai", day="", at=young)
+    dropping = asyncio.create_task(forget_old_calls(calls, clock))
+    await clock.advance(CALLS_KEPT_S)
+    assert calls.starts["1:openai"] == [old, young]
+    await clock.advance(CALLS_FORGOTTEN_EVERY_S)
+    assert calls.starts["1:openai"] == [young]
+    dropping.cancel()
 
 
 async def test_a_restart_takes_over_the_window_and_the_day(clock: FakeClock, calls: MemoryCalls) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -92,11 +93,12 @@ class MemoryStore:
         return sum(job.user_id == user_id and job.received_at >= since for job in self.jobs.values())
 
     async def history(
-        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+        self, *, user_id: str | None = None, since: float = 0.0, until: float = math.inf, limit: int = 20
     ) -> Sequence[FinishedJob]:
         if self.before_read is not None:
             await self.before_read()
-        jobs = [job for job in self.finished if user_id in (None, job.user_id) and job.finished_at >= since]
+        jobs = [job for job in self.finished if user_id in (None, job.user_id)]
+        jobs = [job for job in jobs if since <= job.finished_at < until]
         return sorted(jobs, key=lambda job: -job.finished_at)[:limit]
 
     async def lease(self, request: LeaseRequest) -> list[Job]:

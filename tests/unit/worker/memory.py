@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -190,7 +191,7 @@ class MemoryStore:
         return sum(row.job.user_id == user_id and row.job.received_at >= since for row in self.rows.values())
 
     async def history(
-        self, *, user_id: str | None = None, since: float = 0.0, limit: int = 20
+        self, *, user_id: str | None = None, since: float = 0.0, until: float = math.inf, limit: int = 20
     ) -> Sequence[FinishedJob]:
         return []
 
@@ -252,6 +253,10 @@ class MemoryCalls:
 
     async def since(self, key: str, at: float) -> Sequence[float]:
         return [start for start in self.starts[key] if start > at]
+
+    async def by_minute(self, keys: Sequence[str], *, since: float, until: float) -> Mapping[str, Mapping[int, int]]:
+        first, last = since // 60, until // 60
+        return {key: Counter(int(at // 60) for at in self.starts[key] if first <= at // 60 <= last) for key in keys}
 
     async def of_day(self, key: str, day: str) -> int:
         return self.days[key, day]
