@@ -6,6 +6,7 @@ set. A wrong environment raises `SettingsError` with every fault at once, by var
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -245,8 +246,8 @@ class InstanceSettings(CommonSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment (and what a test passes in); never a `.env` file lying about."""
-        return init_settings, env_settings
+        """Read the environment (and what a test passes in), then SECRETS_DIR; never a `.env` file lying about."""
+        return init_settings, env_settings, file_secret_settings
 
     @property
     def secrets(self) -> list[str]:
@@ -271,8 +272,16 @@ def _fault_line(detail: Mapping[str, Any]) -> str:
 
 
 def read_instance_settings(**overrides: Any) -> InstanceSettings:
-    """Read the environment once; raise `SettingsError` listing every fault."""
+    """Read the environment once; raise `SettingsError` listing every fault.
+
+    SECRETS_DIR (directories, with `:` between them) holds a file for each variable that is not to stand in the
+    environment, where whoever may look at the process reads it: OPENAI_API_KEY, STORE_URL and the like.
+    """
+    places = [Path(place) for place in os.environ.get("SECRETS_DIR", "").split(os.pathsep) if place]
+    missing = [place for place in places if not place.is_dir()]
+    if missing:
+        raise SettingsError([f"SECRETS_DIR: {place} is not a directory" for place in missing])
     try:
-        return InstanceSettings(**overrides)
+        return InstanceSettings(_secrets_dir=places or None, **overrides)
     except ValidationError as error:
         raise SettingsError(faults_of(error)) from None

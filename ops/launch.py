@@ -21,7 +21,7 @@ DEFAULT_BASE_PORT = 8101
 
 def clean_environment() -> dict[str, str]:
     """Our own environment without what the operator's shell may hold of keys: the file is the one source."""
-    ours = {"INSTANCE_ID", "HOST", "PORT", "DISCORD_TOKEN"}
+    ours = {"INSTANCE_ID", "HOST", "PORT", "DISCORD_TOKEN", "SECRETS_DIR"}
     return {name: value for name, value in os.environ.items() if name not in ours and not is_key(name)}
 
 

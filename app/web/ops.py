@@ -39,6 +39,10 @@ class OpsPages:
     metrics: Metrics
     worker: Worker
 
+    async def live(self) -> JSONResponse:
+        """200 as long as this process turns over, whatever state the store is in: restarting it would mend nothing."""
+        return JSONResponse({"status": "alive", "instance": self.instance}, headers={"cache-control": "no-store"})
+
     async def health(self) -> JSONResponse:
         """200 if the store takes our signs of life and the worker looks at the queue; else 503 and which fails.
 
@@ -76,6 +80,7 @@ def ops_routes(pages: OpsPages) -> APIRouter:
     """Return the routes of the pages."""
     router = APIRouter()
     router.add_api_route("/health", pages.health, methods=["GET", "HEAD"])
+    router.add_api_route("/live", pages.live, methods=["GET", "HEAD"])
     router.add_api_route("/stats", pages.stats, methods=["GET"])
     router.add_api_route("/metrics", pages.exposition, methods=["GET"])
     router.add_api_route("/dashboard", pages.dashboard, methods=["GET"])

@@ -48,6 +48,13 @@ async def test_health_names_what_fails(state: dict[str, bool], status: int, word
     assert (told["status"], told["store"], told["worker"], told["instance"]) == (word, store, worker, 1)
 
 
+async def test_being_alive_asks_nothing_of_the_store() -> None:
+    """While health is red, `/live` stays 200: what would restart the process on it must not, as that mends no store."""
+    failing = pages(Bench(), store=False, worker=False, draining=True)
+    response = await failing.live()
+    assert (response.status_code, body(response)) == (200, {"status": "alive", "instance": 1})
+
+
 async def test_statistics_without_a_store() -> None:
     """Symptom: `/stats` was a 500 with a traceback while the store could not be read. Cause: nobody caught the error.
     Rule: 503 and the reason; 200 again when the store is back.
