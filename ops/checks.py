@@ -13,9 +13,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
-from app.settings import MAX_INSTANCES, SQLITE_PREFIX, ApiKey, CommonSettings, InstanceSettings, Port, faults_of
+from app.settings import MAX_INSTANCES, SQLITE_PREFIX, ApiKey, InstanceSettings, Port, faults_of
 from ops.envfile import KEY_NAMES, NUMBERED_KEY, EnvFile
 from ops.hosts import NONE, host_of, read_addresses, read_here
+from ops.ingress import IngressSettings, ingress_faults
 
 _PLACEHOLDER = re.compile(r"(?i)(your[-_ ].*|<.*>|change[-_]?me.*|x{3,}|.*\.\.\.)")
 _REQUIRED = ("DISCORD_TOKEN", "DISCORD_APPLICATION_ID", "DISCORD_PUBLIC_KEY")
@@ -27,7 +28,7 @@ Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_addresses)
 Numbers = Annotated[tuple[int, ...] | None, NoDecode, BeforeValidator(read_here)]
 
 
-class OperatorSettings(CommonSettings):
+class OperatorSettings(IngressSettings):
     """What `.env.multi` holds beside the key sets. INSTANCE_BASE_PORT 0 means: the first free block from 8101 on.
 
     `instance_addresses` is empty unless several hosts share the instances; `instances_here` are those that this host
@@ -93,6 +94,7 @@ def check(file: EnvFile) -> Report:
     if report.settings is not None:
         report.faults += _port_faults(report.settings)
         report.faults += _host_faults(report.settings)
+        report.faults += ingress_faults(report.settings)
     report.warnings = [*_shared_keys(file), *_unknown(file), *_readable_by_others(file)]
     if report.faults:
         report.settings = None
@@ -142,6 +144,9 @@ def _port_faults(settings: OperatorSettings) -> list[str]:
     faults = []
     if settings.public_port == settings.ops_port:
         faults.append("PUBLIC_PORT and OPS_PORT: are the same port")
+    if settings.tls:
+        faults += [f"{name} and TLS_PORT: are the same port" for name in ports if ports[name] == settings.tls_port]
+        ports["TLS_PORT"] = settings.tls_port
     base = settings.instance_base_port
     if base:
         if base + settings.instance_count - 1 > 65535:

@@ -13,6 +13,7 @@ from app.settings import CommonSettings
 from ops.checks import VARIABLES, OperatorSettings
 from ops.cli import app
 from ops.envfile import KEY_NAMES, ROOT, read_env_file
+from ops.supervisor import DRAIN_S
 from tests.unit.ops.files import EXAMPLE
 
 KEYS = [f"{name}_{k}" for k in range(1, 5) for name in KEY_NAMES]
@@ -61,29 +62,47 @@ def test_a_container_is_given_its_own_key_set_and_no_other(compose: dict[str, An
 def test_a_container_is_given_every_shared_variable(compose: dict[str, Any]) -> None:
     """A variable set in .env.multi has the same effect with and without Docker."""
     environment = compose["services"]["instance-1"]["environment"]
-    # The image has its own DATA_DIR, and the store lies in it.
-    wanted = {name.upper() for name in CommonSettings.model_fields} - {"STORE_URL"}
+    wanted = {name.upper() for name in CommonSettings.model_fields}
     assert wanted <= set(environment)
-    for name in wanted - {"INSTANCE_COUNT", "DATA_DIR"}:
+    for name in wanted - {"DATA_DIR"}:  # the image has its own
         assert environment[name].startswith(f"${{{name}:")
 
 
-def test_only_the_public_port_is_open_to_the_world(compose: dict[str, Any]) -> None:
-    """The operator's pages are bound to loopback, and no instance publishes a port of its own."""
-    services = compose["services"]
-    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
-    public, ops = services["nginx"]["ports"]
-    assert public.endswith(":8080")
-    assert ops.startswith("127.0.0.1:")
+def test_only_the_public_ports_are_open_to_the_world(compose: dict[str, Any]) -> None:
+    """Everything the operator looks at is bound to loopback, and no instance publishes a port of its own."""
+    published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    to_the_world = {name: [port for port in ports if port[:10] != "127.0.0.1:"] for name, ports in published.items()}
+    assert {name: ports for name, ports in to_the_world.items() if ports} == {
+        "nginx": ["${PUBLIC_HOST:-0.0.0.0}:${PUBLIC_PORT:-8080}:8080"],
+        "nginx-tls": ["${PUBLIC_HOST:-0.0.0.0}:${TLS_PORT:-8443}:8443"],
+    }
+    assert [name for name in published if name.startswith("instance")] == []
 
 
-def test_the_containers_share_one_volume_and_run_without_privileges(compose: dict[str, Any]) -> None:
-    """All instances write one store, on a read-only file system otherwise, without capabilities."""
+def test_every_container_has_its_limits(compose: dict[str, Any]) -> None:
+    """Without capabilities or new privileges, on a read-only file system, within memory, with logs that end."""
+    for name, service in compose["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["restart"] == ("no" if name == "register" else "unless-stopped"), name
+        assert "depends_on" not in service, f"{name}: podman could not replace what something depends on"
+
+
+def test_an_instance_is_given_longer_than_its_drain(compose: dict[str, Any]) -> None:
+    """No engine kills an instance that is still handing over its work."""
     for k in range(1, 5):
-        service = compose["services"][f"instance-{k}"]
-        assert service["volumes"] == ["quartet-data:/data"]
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
+        assert int(compose["services"][f"instance-{k}"]["stop_grace_period"].removesuffix("s")) > DRAIN_S
+
+
+def test_the_containers_share_one_named_volume(compose: dict[str, Any]) -> None:
+    """All instances write one store, which is a named volume and no directory of the host."""
+    for k in range(1, 5):
+        assert compose["services"][f"instance-{k}"]["volumes"] == ["quartet-data:/data"]
+    assert "quartet-data" in compose["volumes"]
 
 
 def test_the_batch_file_offers_the_docker_part_with_the_same_words() -> None:
