@@ -32,7 +32,7 @@ def make_client(address: RedisAddress) -> Redis:
     else:
         ((host, port),) = address.hosts
         kind = SSLConnection if address.tls else Connection
-        pool = ConnectionPool(connection_class=kind, host=host, port=port, **common, **_tls(address), **_POLICY)
+        pool = ConnectionPool(connection_class=kind, host=host, port=port, **common, **_tls(address), **_TCP)
     return Redis.from_pool(pool)
 
 
@@ -42,7 +42,7 @@ def _through_sentinels(address: RedisAddress, common: dict[str, Any]) -> Redis:
     credentials = _credentials(address.sentinel_username, address.sentinel_password)
     hosts = list(address.hosts)
     sentinels = Sentinel(hosts, sentinel_kwargs=asking | credentials | tls)  # type: ignore[no-untyped-call]
-    client: Redis = sentinels.master_for(address.master, **common, **tls, **_POLICY)
+    client: Redis = sentinels.master_for(address.master, **common, **tls, **_TCP)
     return client
 
 
@@ -69,8 +69,9 @@ def _tls(address: RedisAddress) -> dict[str, Any]:
 _POLICY: dict[str, Any] = {
     "socket_timeout": None,  # each call is bounded as a whole
     "socket_connect_timeout": CONNECT_WITHIN_S,
-    "socket_keepalive": True,
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
     "maint_notifications_config": MaintNotificationsConfig(enabled=False),
 }
+
+_TCP: dict[str, Any] = {**_POLICY, "socket_keepalive": True}

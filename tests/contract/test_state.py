@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from app.balancing.budget import KeySnapshot, KeyState
+from app.balancing.redis_state import RedisCallLog, RedisCluster, RedisCounters
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, Cluster, Counters, InstanceSnapshot
 from app.errors import StoreUnavailable
-from app.jobs.schema import MIGRATIONS
-from app.jobs.sqlite_engine import SqliteEngine
+from app.jobs.redis_engine import RedisEngine
+from tests.contract.engines import Engine, engines
+
+__all__ = ["engines"]
 
 NOW = 1_800_000_000.0
 TODAY, YESTERDAY = "2027-01-15", "2027-01-14"
 
 
-@pytest.fixture
-async def engines(tmp_path: Path) -> AsyncIterator[tuple[SqliteEngine, SqliteEngine]]:
-    """Two processes' engines on one file."""
-    one, two = (SqliteEngine(tmp_path / "state.db", MIGRATIONS) for _ in range(2))
-    for engine in (one, two):
-        await engine.open()
-    yield one, two
-    for engine in (one, two):
-        await engine.close()
+def cluster_on(engine: Engine) -> Cluster:
+    return RedisCluster(engine) if isinstance(engine, RedisEngine) else SqliteCluster(engine)
+
+
+def counters_on(engine: Engine) -> Counters:
+    return RedisCounters(engine) if isinstance(engine, RedisEngine) else SqliteCounters(engine)
+
+
+def log_on(engine: Engine) -> CallLog:
+    return RedisCallLog(engine) if isinstance(engine, RedisEngine) else SqliteCallLog(engine)
 
 
 @pytest.fixture
-def clusters(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[Cluster, Cluster]:
-    return SqliteCluster(engines[0]), SqliteCluster(engines[1])
+def clusters(engines: tuple[Engine, Engine]) -> tuple[Cluster, Cluster]:
+    return cluster_on(engines[0]), cluster_on(engines[1])
 
 
 @pytest.fixture
-def counters(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[Counters, Counters]:
-    return SqliteCounters(engines[0]), SqliteCounters(engines[1])
+def counters(engines: tuple[Engine, Engine]) -> tuple[Counters, Counters]:
+    return counters_on(engines[0]), counters_on(engines[1])
 
 
 @pytest.fixture
-def logs(engines: tuple[SqliteEngine, SqliteEngine]) -> tuple[CallLog, CallLog]:
-    return SqliteCallLog(engines[0]), SqliteCallLog(engines[1])
+def logs(engines: tuple[Engine, Engine]) -> tuple[CallLog, CallLog]:
+    return log_on(engines[0]), log_on(engines[1])
 
 
 class TestCluster:
@@ -146,14 +148,14 @@ class TestCallLog:
         assert await logs[0].of_day("1:openai", TODAY) == 4
 
 
-async def test_a_closed_store_says_that_it_can_not_serve(engines: tuple[SqliteEngine, SqliteEngine]) -> None:
+async def test_a_closed_store_says_that_it_can_not_serve(engines: tuple[Engine, Engine]) -> None:
     """`StoreUnavailable`, not an error of the library underneath."""
     await engines[0].close()
     for attempt in (
-        SqliteCluster(engines[0]).heartbeats(),
-        SqliteCluster(engines[0]).beat(InstanceSnapshot(1), now=NOW),
-        SqliteCounters(engines[0]).add(TODAY, "a"),
-        SqliteCallLog(engines[0]).since("1:openai", 0),
+        cluster_on(engines[0]).heartbeats(),
+        cluster_on(engines[0]).beat(InstanceSnapshot(1), now=NOW),
+        counters_on(engines[0]).add(TODAY, "a"),
+        log_on(engines[0]).since("1:openai", 0),
     ):
         with pytest.raises(StoreUnavailable):
             await attempt
