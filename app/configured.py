@@ -14,7 +14,6 @@ from app.clock import Clock
 from app.commands.access import AccessRules
 from app.commands.base import Limits
 from app.commands.prices import Prices
-from app.metrics import Metrics
 from app.settings import InstanceSettings
 
 
@@ -65,7 +64,7 @@ def cooldowns(settings: InstanceSettings) -> dict[str, float]:
     return {"chat": settings.chat_cooldown_s, "image": settings.image_cooldown_s, "video": settings.video_cooldown_s}
 
 
-def keys(settings: InstanceSettings, clock: Clock, calls: CallLog, metrics: Metrics) -> KeySet:
+def keys(settings: InstanceSettings, clock: Clock, calls: CallLog) -> KeySet:
     """Return this instance's own keys with their allowances."""
     starts_at = settings.day_starts_at_utc * 3600
     allowances = {
@@ -74,14 +73,7 @@ def keys(settings: InstanceSettings, clock: Clock, calls: CallLog, metrics: Metr
         MINIMAX: Allowance(per_day=settings.minimax_rpd, max_in_flight=settings.minimax_max_in_flight),
     }
     return KeySet(
-        ManagedKey(
-            provider,
-            settings.instance_id,
-            clock,
-            calls,
-            replace(allowance, day_starts_at=starts_at),
-            observe=metrics.provider_called,
-        )
+        ManagedKey(provider, settings.instance_id, clock, calls, replace(allowance, day_starts_at=starts_at))
         for provider, allowance in allowances.items()
     )
 

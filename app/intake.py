@@ -26,6 +26,7 @@ from app.discord.wire import TOKEN_LIFE_S
 from app.errors import StoreUnavailable
 from app.jobs.job import NewJob
 from app.jobs.store import JobStore, PutLimits, PutResult
+from app.journal import Journal
 from app.texts import Text
 
 ANSWER_MARGIN_S = 15.0
@@ -104,6 +105,7 @@ class Intake:
         cooldowns: Cooldowns,
         day_exhausted: Callable[[str], bool],
         notify: Callable[[], None],
+        journal: Journal,
         quota: Callable[[Interaction], int] = _no_quota,
     ) -> None:
         self._store = store
@@ -112,6 +114,7 @@ class Intake:
         self._cooldowns = cooldowns
         self._day_exhausted = day_exhausted
         self._notify = notify
+        self._journal = journal
         self._quota = quota
         self._puts_of = secrets.token_hex(8)  # this life's; asking the system for each put costs more than counting
         self._puts = itertools.count()
@@ -125,14 +128,16 @@ class Intake:
         `repeats` names a finished job of the user's that this interaction asks to be done again.
         """
         user, kind = interaction.user_id, command.kind
+        home = job_home(user, kind, self._rules.instance_count, self._rules.routing)
         wait = self._cooldowns.begin(user, kind, interaction.id)
         if wait > 0:
+            self._journal.refused(interaction.id, kind, home, "cooldown")
             return Refusal("cooldown", _COOLDOWN.format(seconds=math.ceil(wait)))
         job = NewJob(
             id=interaction.id,
             kind=kind,
             user_id=user,
-            home=job_home(user, kind, self._rules.instance_count, self._rules.routing),
+            home=home,
             received_at=received_at,
             expires_at=received_at + TOKEN_LIFE_S - ANSWER_MARGIN_S,
             payload=body,
@@ -149,6 +154,7 @@ class Intake:
             raise
         if refusal is not None:
             self._cooldowns.undo(user, kind, job.id)
+            self._journal.refused(job.id, kind, home, refusal.reason)
         return refusal
 
     async def _record(self, job: NewJob, quota: int) -> Refusal | None:
@@ -162,7 +168,10 @@ class Intake:
             return Refusal("store_unavailable", StoreUnavailable.sentence)
         if result is PutResult.ACCEPTED:
             self._notify()
+            self._journal.accepted(job)
             return None
+        if result is PutResult.DUPLICATE:
+            self._journal.known(job)
         return self._refusal(result, job, limits)
 
     async def _put(self, job: NewJob, limits: PutLimits) -> PutResult:

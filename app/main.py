@@ -27,6 +27,7 @@ from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
 from app.intake import Intake, IntakeRules
+from app.journal import Journal
 from app.metrics import Metrics
 from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
@@ -73,6 +74,7 @@ class Instance:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(settings.instance_id)
+        self.journal = Journal(self.metrics, self.clock)
         self.limits = configured.limits(settings)
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
@@ -80,7 +82,7 @@ class Instance:
         self.storage = storage(settings)
         self.store = self.storage.jobs
         self.users = Users(settings, self.storage, self.clock)
-        self.keys = configured.keys(settings, self.clock, self.storage.calls, self.metrics)
+        self.keys = configured.keys(settings, self.clock, self.storage.calls)
         self.overview = Overview(
             self.store,
             self.storage.cluster,
@@ -158,6 +160,7 @@ class Instance:
             cooldowns=Cooldowns(self.clock, configured.cooldowns(settings)),
             day_exhausted=self._day_exhausted,
             notify=self.worker.notify,
+            journal=self.journal,
             quota=self.users.quota,
         )
 
@@ -174,7 +177,9 @@ class Instance:
 
     def _make_worker(self) -> Worker:
         settings = self.settings
-        leases = LeaseBook(self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s)
+        leases = LeaseBook(
+            self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s, on_lost=self.journal.lost
+        )
         late = LateAnswers(self._follow_up, self._channels, self.store, self.clock)
         delivery = Delivery(self._follow_up, self.store, self.clock, sure=leases.sure, late=late)
         runner = Runner(
@@ -186,7 +191,7 @@ class Instance:
             delivery=delivery,
             overview=self.overview,
             clock=self.clock,
-            metrics=self.metrics,
+            journal=self.journal,
             resolve=job_command,
         )
         rescue = Rescue(
@@ -262,7 +267,7 @@ class Instance:
         return self.overview.day_exhausted(kind, self.limits.day[kind])
 
     def _describe(self) -> InstanceSnapshot:
-        settings = self.settings
+        settings, acks = self.settings, self.metrics.acks.figures(self.clock.monotonic())
         return InstanceSnapshot(
             instance=settings.instance_id,
             pid=os.getpid(),
@@ -275,6 +280,9 @@ class Instance:
             ready=self._ready(),
             boot_id=self._boot_id,
             clock_offset=getattr(self.clock, "offset", 0.0),
+            acked=acks.count,
+            ack_p50_s=acks.p50_s,
+            ack_p99_s=acks.p99_s,
             keys=self.keys.snapshots(),
         )
 

@@ -130,7 +130,10 @@ class ManagedKey:
 
     @asynccontextmanager
     async def use(self, watch: CallWatch = UNWATCHED) -> AsyncIterator[Call]:
-        """Reserve one call, of which `watch` hears; raise `NoKeyAvailable` with the seconds to wait if none may start now."""
+        """Reserve one call, of which `watch` hears.
+
+        Raises `NoKeyAvailable` with the seconds to wait if none may start now.
+        """
         reserved = self._budget.reserve()
         if reserved is None:
             wait = self._budget.wait_s()

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.balancing.keyset import Call, KeySet
+from app.balancing.keyset import UNWATCHED, Call, CallWatch, KeySet
 from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.prices import NO_PRICES, Prices
@@ -195,6 +195,7 @@ class JobContext:
 
     `begun` hears of the first call: until then the job still needs room in its key's budget. `stopping` says whether
     the user has asked to stop: the command's task is cancelled then, and may return what it has instead of ending.
+    `watch` returns what hears of a call to a provider.
     """
 
     job: Job
@@ -208,6 +209,7 @@ class JobContext:
     begun: Callable[[], None]
     stopping: Callable[[], bool] = lambda: False
     preferences: Preferences = NO_PREFERENCES
+    watch: Callable[[str], CallWatch] = lambda provider: UNWATCHED
 
     @property
     def locale(self) -> Locale:
@@ -217,7 +219,7 @@ class JobContext:
     def use(self, provider: str) -> AbstractAsyncContextManager[Call]:
         """Reserve one call to a provider, see `ManagedKey.use`."""
         self.begun()
-        return self.services.keys[provider].use()
+        return self.services.keys[provider].use(self.watch(provider))
 
     def seconds_left(self) -> float:
         """Seconds until the answer has to be ready."""

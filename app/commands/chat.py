@@ -150,6 +150,7 @@ async def _listen(context: JobContext, request: ChatRequest, heard: Heard) -> No
                 call.heard()
                 heard.take(chunk)
                 if chunk.text:
+                    call.spoke()
                     context.progress.grow(heard.text)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 
 from app.commands.base import Answer
@@ -13,6 +11,7 @@ from app.discord.models import Interaction
 from app.discord.replies import Message
 from app.errors import QuartetError, VideoUnknown
 from app.jobs.job import Job, Outcome, Repeat
+from app.journal import facts
 from app.redaction import excerpt
 from app.texts import Text
 from app.userdata.usage import NO_USAGE, Usage
@@ -36,11 +35,6 @@ _EXPIRED = Text(
 _REFERENCE = Text(ko="⚠️ {sentence}\n-# 참조 번호 {reference}", en="⚠️ {sentence}\n-# Reference {reference}")
 
 log = structlog.get_logger("worker")
-
-
-def facts(job: Job) -> dict[str, Any]:
-    """Return what names a job in the log; nothing of what its user wrote."""
-    return {"interaction": job.id, "kind": job.kind, "home": job.home, "fence": job.fence}
 
 
 def answered(answer: Answer, prices: Prices) -> Ended:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from app.balancing.state import DEAD_AFTER_S
@@ -31,9 +31,17 @@ CONFIRM_EVERY_S = 0.25
 
 
 class LeaseBook:
-    """Jobs under lease by this instance; `running` are those that take up a slot."""
+    """Jobs under lease by this instance. `on_lost` hears once of each that went to somebody else."""
 
-    def __init__(self, store: JobStore, clock: Clock, *, owner: int, lease_s: float) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        clock: Clock,
+        *,
+        owner: int,
+        lease_s: float,
+        on_lost: Callable[[Job], None] = lambda job: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self.owner = owner
@@ -42,6 +50,7 @@ class LeaseBook:
         self._not_begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
+        self._on_lost = on_lost
         self._sure_at = -math.inf
         self._confirming = asyncio.Lock()
         self._confirmed_at = -math.inf
@@ -134,6 +143,12 @@ class LeaseBook:
             self._not_begun.discard(job.id)
             self._tasks.pop(job.id, None)
 
+    def lost(self, job: Job) -> None:
+        """Forget a job that turned out to be somebody else's."""
+        if self._jobs.get(job.id) is job:
+            self._on_lost(job)
+            self.drop(job)
+
     async def renew(self) -> Collection[str]:
         """Renew every lease; cancel the work on jobs that are lost, and return their ids."""
         fences = {job.id: job.fence for job in self._jobs.values()}
@@ -145,6 +160,7 @@ class LeaseBook:
             if job is not None and job.fence == fences[job_id]:
                 if task is not None:
                     task.cancel()
+                    self.lost(job)
                 self.drop(job)
         return lost
 

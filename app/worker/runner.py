@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,11 +34,11 @@ from app.errors import (
 )
 from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
 from app.jobs.store import JobStore
-from app.metrics import Metrics
+from app.journal import Journal, facts
 from app.userdata.usage import NO_USAGE, Usage
 from app.worker import endings
 from app.worker.delivery import Delivery
-from app.worker.endings import CRASHED, apology, facts
+from app.worker.endings import CRASHED, apology
 from app.worker.kept import Ended, pack, unpack
 from app.worker.leases import LeaseBook
 from app.worker.progress import ProgressReporter
@@ -62,6 +62,14 @@ T = TypeVar("T")
 log = structlog.get_logger("worker")
 
 
+@dataclass(frozen=True, slots=True)
+class GoesBack:
+    """The job goes back to the queue for this reason (`Journal.released`), after this error."""
+
+    reason: str
+    error: str
+
+
 class Runner:
     """Runs leased jobs of this instance. `end` and `run` never raise, but for being cancelled.
 
@@ -79,7 +87,7 @@ class Runner:
         delivery: Delivery,
         overview: Overview,
         clock: Clock,
-        metrics: Metrics,
+        journal: Journal,
         resolve: Callable[[Interaction, str], JobCommand] | None = None,
     ) -> None:
         self._instance = instance
@@ -90,7 +98,7 @@ class Runner:
         self._delivery = delivery
         self._overview = overview
         self._clock = clock
-        self._metrics = metrics
+        self._journal = journal
         self._resolve = resolve or (lambda _interaction, kind: commands[kind])
         self._running: dict[str, RunningCommand] = {}
 
@@ -101,23 +109,24 @@ class Runner:
 
     async def run(self, job: Job) -> None:
         """Bring a leased job to its end, or hand it back."""
-        self._metrics.job_started(job.kind, job.because.value, self._clock.now() - job.received_at)
-        log.info("job leased", **facts(job), attempt=job.attempts, because=job.because.value)
+        self._journal.leased(job)
         try:
             interaction = self.read(job)
             ended = await self._result(job, interaction)
-            if ended is None:
+            if isinstance(ended, GoesBack):
                 avoid_until = self._clock.now() + AVOID_S
                 await self._persist(job, lambda: self._store.release(job, counted=False, avoid_until=avoid_until))
+                self._journal.released(job, ended.reason, error=ended.error)
             else:
                 await self._conclude(job, interaction, ended)
         except asyncio.CancelledError:
             # An orderly end of this process: the attempt does not count, and somebody else goes on at once.
             with contextlib.suppress(LeaseLost, StoreUnavailable):
                 await self._store.release(job, counted=False)
+                self._journal.released(job, "drain")
             raise
         except LeaseLost:
-            log.warning("lease lost", **facts(job))
+            self._leases.lost(job)
         except StoreUnavailable as error:
             await self._hand_back(job, error)
         except Exception:
@@ -131,6 +140,7 @@ class Runner:
             waits = error is None and job.result is None and not job.stop and RunningCommand().paid(job)
             if waits and await self._goes_on_late(job, interaction):
                 await self._persist(job, lambda: self._store.release(job, counted=False))
+                self._journal.released(job, "late")
             else:
                 await self._conclude(job, interaction, endings.unserved(job, interaction, error, self._services.prices))
         except (LeaseLost, StoreUnavailable) as failure:
@@ -145,8 +155,8 @@ class Runner:
         chosen = self._services.chosen(interaction.user_id, interaction.guild_id)
         return replace(interaction, locale=spoken(interaction, chosen))
 
-    async def _result(self, job: Job, interaction: Interaction) -> Ended | None:
-        """Return how the job ends, or None if it goes back to the queue for another key."""
+    async def _result(self, job: Job, interaction: Interaction) -> Ended | GoesBack:
+        """Return how the job ends, or why it goes back to the queue."""
         if job.result is not None:
             return unpack(job.result)
         if job.stop:
@@ -165,8 +175,9 @@ class Runner:
             return apology(job, interaction, error.sentence, Outcome.REFUSED, type(error).__name__, error)
         except ProviderError as error:
             await progress.close()
-            if await self._goes_on(job, interaction, error, running):
-                return None
+            reason = await self._goes_on(job, interaction, error, running)
+            if reason:
+                return GoesBack(reason, type(error).__name__)
             return apology(job, interaction, error.sentence, Outcome.FAILED, type(error).__name__, error)
         except (LeaseLost, StoreUnavailable):
             raise
@@ -181,13 +192,12 @@ class Runner:
             await progress.close()
         return endings.answered(answer, self._services.prices)
 
-    async def _goes_on(self, job: Job, interaction: Interaction, error: ProviderError, running: RunningCommand) -> bool:
-        """Whether the job goes back to the queue: for another key, or to be waited for beyond its token's end."""
+    async def _goes_on(self, job: Job, interaction: Interaction, error: ProviderError, running: RunningCommand) -> str:
+        """Why the job goes back to the queue: for another key, or to be waited for beyond its token's end; or empty."""
         if concerns_key(error) and self._may_go_back(job, error):
-            log.info("handed back for another key", **facts(job), error=type(error).__name__)
-            return True
+            return "another_key"
         out_of_time = isinstance(error, ProviderTimeout) and running.paid(job)
-        return out_of_time and await self._goes_on_late(job, interaction)
+        return "late" if out_of_time and await self._goes_on_late(job, interaction) else ""
 
     async def _goes_on_late(self, job: Job, interaction: Interaction) -> bool:
         """Whether what was paid for is waited for beyond the token's end, and its user was told so."""
@@ -225,6 +235,7 @@ class Runner:
             begun=begun,
             stopping=lambda: running.stopping,
             preferences=self._services.chosen(interaction.user_id, interaction.guild_id),
+            watch=partial(self._journal.call, job),
         )
         seconds = context.seconds_left()
         if seconds <= 0:
@@ -260,18 +271,10 @@ class Runner:
         outcome, error = await self._delivery.deliver(job, interaction, ended)
         self._leases.delivered(job)
         now = self._clock.now()
-        self._metrics.job_delivered(self._clock.monotonic() - started)
+        self._journal.delivered(job, outcome.value, error, self._clock.monotonic() - started)
         finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
         await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
-        self._metrics.job_finished(job.kind, outcome.value, job.because.value, now - job.received_at)
-        log.info(
-            "job finished",
-            **facts(job),
-            outcome=outcome.value,
-            provider=ended.provider,
-            error=finish.error,
-            seconds=round(now - job.received_at, 3),
-        )
+        self._journal.finished(job, finish)
 
     async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
         # Asked for in one turn, these are one transaction.
@@ -308,6 +311,7 @@ class Runner:
         log.error("store unavailable", **facts(job), error=str(cause))
         try:
             await self._persist(job, lambda: self._store.release(job, counted=False))
+            self._journal.released(job, "store")
         except (LeaseLost, StoreUnavailable) as error:
             log.warning("could not hand the job back", **facts(job), error=str(error))
 

@@ -52,6 +52,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     monkeypatch.setattr(sys, "stdout", usual)
 
     def logged() -> list[dict[str, Any]]:
+        logging.root.handlers[0].flush()
         text = written.getvalue().decode()
         written.seek(0)
         written.truncate()

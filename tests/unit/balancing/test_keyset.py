@@ -137,13 +137,31 @@ async def test_a_restart_takes_over_the_window_and_the_day(clock: FakeClock, cal
     assert keys.snapshots()[MINIMAX].day_used == 3
 
 
-async def test_every_call_is_observed(clock: FakeClock, calls: MemoryCalls) -> None:
-    """Provider, outcome and seconds, for success and failure alike."""
-    seen: list[tuple[str, str, float]] = []
-    managed = ManagedKey(OPENAI, 1, clock, calls, Allowance(), observe=lambda *call: seen.append(call))
-    async with managed.use():
+class Watching:
+    """Notes what it hears of calls."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def begun(self) -> None:
+        self.seen.append("begun")
+
+    def spoke(self, seconds: float) -> None:
+        self.seen.append(seconds)
+
+    def ended(self, outcome: str, seconds: float) -> None:
+        self.seen.append((outcome, seconds))
+
+
+async def test_every_call_is_watched(clock: FakeClock, calls: MemoryCalls) -> None:
+    """Its beginning, its first word once, then outcome and seconds, for success and failure alike."""
+    managed, watch = ManagedKey(OPENAI, 1, clock, calls, Allowance()), Watching()
+    async with managed.use(watch) as call:
         await clock.advance(2)
+        call.spoke()
+        await clock.advance(1)
+        call.spoke()
     with pytest.raises(ProviderTimeout):
-        async with managed.use():
+        async with managed.use(watch):
             raise ProviderTimeout("slow")
-    assert seen == [(OPENAI, "ok", 2.0), (OPENAI, "ProviderTimeout", 0.0)]
+    assert watch.seen == ["begun", 2.0, ("ok", 3.0), "begun", ("ProviderTimeout", 0.0)]

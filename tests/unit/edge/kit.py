@@ -26,6 +26,7 @@ from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
+from app.journal import Journal
 from app.metrics import Metrics
 from app.texts import Text
 from tests.kit.clock import FakeClock
@@ -245,6 +246,7 @@ class Bench:
             instance_count=count,
             describe=lambda: snapshot(1, self.clock.now()),
         )
+        self.metrics = Metrics(1)
         self.intake = Intake(
             self.store,
             self.clock,
@@ -252,9 +254,9 @@ class Bench:
             cooldowns=Cooldowns(self.clock, cooldowns or {}),
             day_exhausted=self.exhausted.__contains__,
             notify=self._notify,
+            journal=Journal(self.metrics, self.clock),
             quota=quota,
         )
-        self.metrics = Metrics(1)
         self.edge = Edge(
             instance=1,
             verifier=SignatureVerifier(KEY.verify_key.encode().hex(), self.clock),

@@ -15,6 +15,7 @@ from app.commands.base import Answer, JobCommand, JobContext, Services
 from app.discord.replies import Message
 from app.discord.webhook import FollowUpClient
 from app.jobs.job import Job, LeaseRequest, NewJob
+from app.journal import Journal
 from app.metrics import Metrics
 from app.worker.delivery import Delivery
 from app.worker.leases import LeaseBook
@@ -103,15 +104,16 @@ class Bench:
         for kind, providers in (("chat", (OPENAI,)), ("image", (STABILITY, MINIMAX)), ("video", (MINIMAX,))):
             self.command(kind, unused, providers)
         self.metrics = Metrics(owner)
+        self.journal = Journal(self.metrics, self.clock)
         self.conversations = MemoryConversations()
         self.services = services or idle_services(self.keys, self.conversations)
-        self.leases = LeaseBook(self.store, self.clock, owner=owner, lease_s=LEASE_S)
+        self.leases = LeaseBook(self.store, self.clock, owner=owner, lease_s=LEASE_S, on_lost=self.journal.lost)
         follow_up = cast(FollowUpClient, self.discord)
         self.delivery = delivery(self) if delivery else Delivery(follow_up, self.store, self.clock)
         self.runner = Runner(
             instance=owner, store=self.store, leases=self.leases, commands=self.commands,
             services=self.services, delivery=self.delivery, overview=self.overview, clock=self.clock,
-            metrics=self.metrics,
+            journal=self.journal,
         )  # fmt: skip
         self.exhausted: set[str] = set()
         self.rescue = Rescue(
