@@ -34,7 +34,7 @@ class SqlitePreferences:
         select = "SELECT value FROM preferences WHERE scope=? AND id=?"
         values = (scope.value, id)
         row = await self._engine.read(lambda connection: connection.execute(select, values).fetchone())
-        return _preferences(row[0]) if row else NO_PREFERENCES
+        return preferences_from(row[0]) if row else NO_PREFERENCES
 
     async def put(self, scope: Scope, id: str, preferences: Preferences) -> int:
         values = (scope.value, id, json.dumps(preferences.chosen(), ensure_ascii=False))
@@ -51,10 +51,10 @@ class SqlitePreferences:
 
 
 def _stored(scope: str, id: str, value: str, version: int) -> StoredPreferences:
-    return StoredPreferences(Scope(scope), id, _preferences(value), version)
+    return StoredPreferences(Scope(scope), id, preferences_from(value), version)
 
 
-def _preferences(value: str) -> Preferences:
+def preferences_from(value: str | bytes) -> Preferences:
     """Read choices; one that another version has and this one doesn't know is left alone."""
     chosen: dict[str, Any] = json.loads(value)
     return Preferences(**{name: choice for name, choice in chosen.items() if name in _NAMES})

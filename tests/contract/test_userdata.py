@@ -1,43 +1,54 @@
-"""What every store of conversations, preferences and usage promises (app/userdata/), whatever lies underneath.
-
-`two` are two engines on the same data, as two instances' processes would have them.
-"""
+"""What every store of conversations, preferences and usage promises (app/userdata/), whatever lies underneath."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from app.errors import StoreUnavailable
 from app.jobs.job import Finish, Job, Outcome
-from app.jobs.schema import MIGRATIONS
+from app.jobs.redis_engine import RedisEngine
 from app.jobs.sqlite import SqliteJobStore
-from app.jobs.sqlite_engine import SqliteEngine
+from app.jobs.store import JobStore
 from app.userdata.conversations import Conversations, Turn
 from app.userdata.preferences import NO_PREFERENCES, Preferences, PreferenceStore, Scope
+from app.userdata.redis_conversations import RedisConversations
+from app.userdata.redis_preferences import RedisPreferences
+from app.userdata.redis_usage import RedisUsage
 from app.userdata.sqlite_conversations import SqliteConversations
 from app.userdata.sqlite_preferences import SqlitePreferences
 from app.userdata.sqlite_usage import SqliteUsage
 from app.userdata.usage import NO_USAGE, Usage, UsageLog, UsageTotal
+from tests.contract.engines import Engine, engines
 from tests.contract.job_store.kit import new, request
+
+__all__ = ["engines"]
 
 NOW = 1_800_000_000.0
 DAY, NEXT, LATER = "2026-11-22", "2026-11-23", "2026-11-24"
 
 
-@pytest.fixture
-async def two(tmp_path: Path) -> AsyncIterator[list[SqliteEngine]]:
-    """Two engines on one file."""
-    engines = [SqliteEngine(tmp_path / "users.db", MIGRATIONS) for _ in range(2)]
-    for engine in engines:
-        await engine.open()
-    yield engines
-    for engine in engines:
-        await engine.close()
+def conversations_on(engine: Engine) -> Conversations:
+    return RedisConversations(engine) if isinstance(engine, RedisEngine) else SqliteConversations(engine)
+
+
+def preferences_on(engine: Engine) -> PreferenceStore:
+    return RedisPreferences(engine) if isinstance(engine, RedisEngine) else SqlitePreferences(engine)
+
+
+def usage_on(engine: Engine) -> UsageLog:
+    return RedisUsage(engine) if isinstance(engine, RedisEngine) else SqliteUsage(engine)
+
+
+def jobs_on(engine: Engine) -> JobStore:
+    if isinstance(engine, RedisEngine):
+        from app.jobs.redis_store import RedisJobStore
+
+        return RedisJobStore(engine)
+    return SqliteJobStore(engine)
 
 
 def turn(job_id: str, at: float = NOW, *, user: str = "5", channel: str = "7", private: bool = False) -> Turn:
@@ -47,12 +58,12 @@ def turn(job_id: str, at: float = NOW, *, user: str = "5", channel: str = "7", p
 
 class TestConversations:
     @pytest.fixture
-    def here(self, two: list[SqliteEngine]) -> Conversations:
-        return SqliteConversations(two[0])
+    def here(self, engines: tuple[Engine, Engine]) -> Conversations:
+        return conversations_on(engines[0])
 
     @pytest.fixture
-    def there(self, two: list[SqliteEngine]) -> Conversations:
-        return SqliteConversations(two[1])
+    def there(self, engines: tuple[Engine, Engine]) -> Conversations:
+        return conversations_on(engines[1])
 
     async def ids(
         self, conversations: Conversations, *, since: float = 0, private: bool = True, limit: int = 50
@@ -142,12 +153,12 @@ class TestConversations:
 
 class TestPreferences:
     @pytest.fixture
-    def here(self, two: list[SqliteEngine]) -> PreferenceStore:
-        return SqlitePreferences(two[0])
+    def here(self, engines: tuple[Engine, Engine]) -> PreferenceStore:
+        return preferences_on(engines[0])
 
     @pytest.fixture
-    def there(self, two: list[SqliteEngine]) -> PreferenceStore:
-        return SqlitePreferences(two[1])
+    def there(self, engines: tuple[Engine, Engine]) -> PreferenceStore:
+        return preferences_on(engines[1])
 
     async def test_kept(self, here: PreferenceStore, there: PreferenceStore) -> None:
         """Choices come back as they were made, False too, and a user's are not a server's of the same id."""
@@ -200,12 +211,12 @@ class TestPreferences:
 
 class TestUsage:
     @pytest.fixture
-    def here(self, two: list[SqliteEngine]) -> UsageLog:
-        return SqliteUsage(two[0])
+    def here(self, engines: tuple[Engine, Engine]) -> UsageLog:
+        return usage_on(engines[0])
 
     @pytest.fixture
-    def there(self, two: list[SqliteEngine]) -> UsageLog:
-        return SqliteUsage(two[1])
+    def there(self, engines: tuple[Engine, Engine]) -> UsageLog:
+        return usage_on(engines[1])
 
     async def test_sums(self, here: UsageLog, there: UsageLog) -> None:
         """Every answered job counts once, whichever instances count, by kind and over the days asked for."""
@@ -227,11 +238,11 @@ class TestUsage:
         }
         assert await there.of_user("6", from_day=DAY, to_day=LATER) == {}
 
-    async def test_a_job_counts_once(self, here: UsageLog, there: UsageLog, two: list[SqliteEngine]) -> None:
+    async def test_a_job_counts_once(self, here: UsageLog, there: UsageLog, engines: tuple[Engine, Engine]) -> None:
         """Symptom: an answer whose end was recorded twice (after a lost lease, or an unclear commit) was counted twice.
         Cause: the sum did not ask whose the job was. Only the current lease on an open job counts.
         """
-        jobs = SqliteJobStore(two[0])
+        jobs = jobs_on(engines[0])
         await jobs.put(new())
         (old,) = await jobs.lease(request())
         (current,) = await jobs.lease(request(2, now=NOW + 600))
@@ -263,17 +274,17 @@ class TestUsage:
         assert await here.of_user("5", from_day=DAY, to_day=LATER) == {"video": UsageTotal(1, Usage(videos=1))}
 
 
-async def test_closed(two: list[SqliteEngine]) -> None:
+async def test_closed(engines: tuple[Engine, Engine]) -> None:
     """A store that can't serve says so with the one error, whatever it is asked."""
-    engine = two.pop()
+    engine = engines[0]
     await engine.close()
     for asked in (
-        SqliteConversations(engine).turns("5", "7", since=0, private=True),
-        SqliteConversations(engine).add(turn("1")),
-        SqlitePreferences(engine).put(Scope.USER, "5", NO_PREFERENCES),
-        SqlitePreferences(engine).changed(after=0),
-        SqliteUsage(engine).add(DAY, user_id="5", guild_id=None, kind="chat", usage=NO_USAGE),
-        SqliteUsage(engine).of_user("5", from_day=DAY, to_day=DAY),
+        conversations_on(engine).turns("5", "7", since=0, private=True),
+        conversations_on(engine).add(turn("1")),
+        preferences_on(engine).put(Scope.USER, "5", NO_PREFERENCES),
+        preferences_on(engine).changed(after=0),
+        usage_on(engine).add(DAY, user_id="5", guild_id=None, kind="chat", usage=NO_USAGE),
+        usage_on(engine).of_user("5", from_day=DAY, to_day=DAY),
     ):
         with pytest.raises(StoreUnavailable):
             await asked
