@@ -8,7 +8,8 @@ QuartetError
 │   └── AttachmentRefused        a user's file is not what can be taken
 ├── StoreError
 │   ├── StoreUnavailable     the store can't be written or read now
-│   └── LeaseLost            somebody else works on this job now: change nothing any more
+│   ├── LeaseLost            somebody else works on this job now: change nothing any more
+│   └── BackupUnusable       a backup could not be made, or can't be restored; nothing was changed
 ├── DiscordError
 │   ├── DiscordUnavailable   Discord could not be reached before the deadline
 │   ├── AnswerGone           the message or its token is gone: nobody can be answered here
@@ -114,6 +115,10 @@ class StoreUnavailable(StoreError):
 
 class LeaseLost(StoreError):
     """The lease on this job has gone to somebody else: whoever holds this error changes nothing any more."""
+
+
+class BackupUnusable(StoreError):
+    """A backup could not be made, or is none that can be restored here. Nothing was changed."""
 
 
 class DiscordError(QuartetError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -161,6 +161,16 @@ class FollowUpClient:
         try:
             _learn_privacy(state, await self.caller.settle(call, state))
             return bool(state.ephemeral)
+        finally:
+            self.caller.states.leave(state)
+
+    async def original(self, token: str, *, within_s: float) -> Mapping[str, Any]:
+        """Return the original as Discord shows it now; raises `AnswerGone` or `DiscordUnavailable`."""
+        now = self._clock.now()
+        call = self._call("GET", token, f"messages/{ORIGINAL}", 0.0, now + within_s)
+        state = self.caller.states.enter(token, call.deadline)
+        try:
+            return (await self.caller.settle(call, state)).body
         finally:
             self.caller.states.leave(state)
 

@@ -97,10 +97,11 @@ class TextInputStyle(IntEnum):
 
 
 class MessageFlag(IntFlag):
-    """The message flags an application may set."""
+    """The message flags an application may set, and the one that Discord sets while "thinking…" is shown."""
 
     SUPPRESS_EMBEDS = 1 << 2
     EPHEMERAL = 1 << 6
+    LOADING = 1 << 7
     SUPPRESS_NOTIFICATIONS = 1 << 12
     IS_COMPONENTS_V2 = 1 << 15
 

@@ -43,10 +43,13 @@ def copy_before(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.schema-{version}")
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str], oldest: int) -> None:
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[str], oldest: int, *, keep: bool = True
+) -> None:
     """Run the migrations the file has not seen; raise `StoreUnavailable`, with nothing changed, if that must not be.
 
-    `oldest` is the oldest schema whose program works on a file of this one, at the same time as this program.
+    `oldest` is the oldest schema whose program works on a file of this one, at the same time as this program. Unless
+    `keep`, no copy is kept of what older programs can't use any more.
     """
     known = len(migrations)
     give_up, before = time.monotonic() + LOOK_FOR_S, _heartbeats(connection)
@@ -55,7 +58,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         try:
             found = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if found >= known or not 0 < found < oldest or _is_quiet(connection, before, give_up):
-                _bring_up(connection, path, migrations, oldest, found)
+                _bring_up(connection, path, migrations, oldest, found, keep)
                 connection.execute("COMMIT")
                 return
             alive = _changed(before, _heartbeats(connection))
@@ -70,14 +73,16 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         time.sleep(_LOOK_EVERY_S)
 
 
-def _bring_up(connection: sqlite3.Connection, path: Path, migrations: Sequence[str], oldest: int, found: int) -> None:
+def _bring_up(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[str], oldest: int, found: int, keep: bool
+) -> None:
     known = len(migrations)
     if found > known:
         if _oldest_of(connection, found) > known:
             raise StoreUnavailable(_NEWER.format(path=path, found=found, known=known, copy=copy_before(path, known)))
         log.warning("the store has a newer schema than this version, which works with it", found=found, known=known)
         return
-    if 0 < found < min(known, oldest):
+    if keep and 0 < found < min(known, oldest):
         _keep(path, found, known)
     for number, statements in enumerate(migrations[found:], start=found + 1):
         for statement in filter(None, map(str.strip, statements.split(";"))):
