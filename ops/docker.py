@@ -34,11 +34,20 @@ def compose(env_file: Path, arguments: Sequence[str]) -> int:
 
 def is_up(env_file: Path) -> bool:
     """Whether any container of this checkout runs."""
-    if not env_file.exists() or not engine_answers():
-        return False
-    command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), "ps", "-q"]
-    done = subprocess.run(command, cwd=ROOT, env=operators_environment(), capture_output=True, text=True, check=False)
-    return done.returncode == 0 and bool(done.stdout.strip())
+    return env_file.exists() and engine_answers() and bool(output(env_file, ["ps", "-q"]).strip())
+
+
+def output(env_file: Path, arguments: Sequence[str], *, within_s: float = 20.0) -> str:
+    """Return what `docker compose ARGUMENTS` prints; nothing if it fails or takes longer."""
+    command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), *arguments]
+    environment = operators_environment()
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def up(env_file: Path, instance_count: int) -> None:
