@@ -53,7 +53,7 @@ def _subnet(value: str) -> str:
 
 def _url_safe(value: SecretStr) -> SecretStr:
     text = value.get_secret_value().strip()
-    if not text.isascii() or not text.replace("-", "").replace("_", "").isalnum() and text:
+    if text and not (text.isascii() and text.replace("-", "").replace("_", "").isalnum()):
         raise ValueError("has a character that would have to be escaped in STORE_URL: use letters, digits, - and _")
     return SecretStr(text)
 

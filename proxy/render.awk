@@ -1,4 +1,5 @@
-# Fills in the template: ${NAME} is NAME from the environment, ${UPSTREAMS} and ${HOME_LOCATIONS} are built here.
+# Fills in the template: ${NAME} is NAME from the environment; ${UPSTREAMS}, ${HOME_LOCATIONS}, ${REAL_IP} and ${TLS} are
+# built here.
 # Values are put in literally (no gsub: there "&" would have a meaning). A name that is not set is an error.
 
 BEGIN {
@@ -8,6 +9,8 @@ BEGIN {
 {
     if ($0 == "${UPSTREAMS}") upstreams()
     else if ($0 == "${HOME_LOCATIONS}") home_locations()
+    else if ($0 == "${REAL_IP}") real_ip()
+    else if ($0 == "${TLS}") tls()
     else print filled($0)
 }
 
@@ -59,4 +62,29 @@ function home_locations(    home) {
         printf "        location @home_%d {\n            proxy_pass http://home_%d;\n", home, home
         print "            error_page 502 504 = $hand_over;\n        }"
     }
+}
+
+# The last address in the header that is none of theirs is the client, whatever the client itself wrote before it.
+function real_ip(    network, total, k) {
+    total = split(ENVIRON["REAL_IP_FROM"], network, " ")
+    for (k = 1; k <= total; k++) printf "    set_real_ip_from %s;\n", network[k]
+    if (total > 0) printf "    real_ip_header %s;\n    real_ip_recursive on;\n", ENVIRON["REAL_IP_HEADER"]
+}
+
+# Mozilla's intermediate set without DHE (https://ssl-config.mozilla.org): every client of the last ten years. A ticket
+# key would live as long as nginx does, so sessions are resumed from the cache only.
+function tls(    old) {
+    if (ENVIRON["TLS_LISTEN"] == "") return
+    old = ENVIRON["HTTP2"] == "listen"
+    printf "        listen %s ssl%s;\n", ENVIRON["TLS_LISTEN"], old ? " http2" : ""
+    if (!old) print "        http2 on;"
+    printf "        ssl_certificate \"%s\";\n", ENVIRON["TLS_CERTIFICATE"]
+    printf "        ssl_certificate_key \"%s\";\n", ENVIRON["TLS_CERTIFICATE_KEY"]
+    print "        ssl_protocols TLSv1.2 TLSv1.3;"
+    print "        ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
+        "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;"
+    print "        ssl_prefer_server_ciphers off;"
+    print "        ssl_session_cache shared:tls:5m;"
+    print "        ssl_session_timeout 1d;"
+    print "        ssl_session_tickets off;"
 }

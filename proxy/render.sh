@@ -12,17 +12,26 @@
 # Optional:
 #   NGINX_MODULE             the njs module's file, default /usr/lib/nginx/modules/ngx_http_js_module.so
 #   NGINX_WORKERS            worker processes, 1..64 or auto (default)
+#   NGINX_BINARY             asked for its version, default nginx; HTTP/2 is written differently from 1.25.1 on
+#   TLS_LISTEN               where HTTPS with HTTP/2 is served besides, such as 0.0.0.0:8443; then both files have to
+#                            be there and readable for nginx: TLS_CERTIFICATE (the whole chain) and TLS_CERTIFICATE_KEY
+#   REAL_IP_FROM             addresses and networks of the load balancers or tunnels before nginx, which it believes who
+#                            the client is, separated by commas or spaces
+#   REAL_IP_HEADER           the header they say it in, default X-Forwarded-For
 #   PROXY_CLIENT_TIMEOUT_S   how long a client may fall silent in mid-request, 1..60, default 8
 #   PROXY_ANSWER_TIMEOUT_MS  how long an instance may take to answer before another one is tried, 100..2900; by
 #                            default 2500 for one instance, 1000 for two or three, 700 for more
 #
 # Exit status: 0 written; 1 the files could not be written; 2 something in the environment is wrong, with every fault on stderr by variable name.
-# Needs sh and awk only: the nginx image has no more.
+# Needs sh, awk, sed and tr only: the nginx image has no more.
 set -u
 
 NGINX_MODULE=${NGINX_MODULE:-/usr/lib/nginx/modules/ngx_http_js_module.so}
 NGINX_WORKERS=${NGINX_WORKERS:-auto}
+NGINX_BINARY=${NGINX_BINARY:-nginx}
 PROXY_CLIENT_TIMEOUT_S=${PROXY_CLIENT_TIMEOUT_S:-8}
+TLS_LISTEN=${TLS_LISTEN:-}
+REAL_IP_HEADER=${REAL_IP_HEADER:-X-Forwarded-For}
 faults=0
 
 fault() {
@@ -45,13 +54,17 @@ is_address() { # host:port
     esac
 }
 
-check_directory() { # variable name, value: nginx reads quotes, backslashes and dollars in a path as its own
+check_quotable() { # variable name, value: nginx reads quotes, backslashes and dollars in a path as its own
+    case $2 in *[\"\\\$]* | *'
+'*) fault "$1 must not contain a quote, a backslash, a dollar sign or a new line" && return 1 ;; esac
+}
+
+check_directory() { # variable name, value
     case $2 in
         /*) ;;
         *) fault "$1 must be an absolute path" && return ;;
     esac
-    case $2 in *[\"\\\$]* | *'
-'*) fault "$1 must not contain a quote, a backslash, a dollar sign or a new line" && return ;; esac
+    check_quotable "$1" "$2" || return
     mkdir -p "$2" 2>/dev/null || { fault "$1 can't be created: $2" && return; }
     [ -w "$2" ] || fault "$1 is not writable: $2"
 }
@@ -78,6 +91,51 @@ check_count_and_addresses() {
 
 check_listen() { # variable name, value
     is_address "$2" || fault "$1 must be address:port, such as 127.0.0.1:8080 or [::1]:8080"
+}
+
+check_tls() {
+    [ -n "$TLS_LISTEN" ] || return
+    check_listen TLS_LISTEN "$TLS_LISTEN"
+    [ "$TLS_LISTEN" != "${PUBLIC_LISTEN:-}" ] || fault "TLS_LISTEN must differ from PUBLIC_LISTEN"
+    [ "$TLS_LISTEN" != "${OPS_LISTEN:-}" ] || fault "TLS_LISTEN must differ from OPS_LISTEN"
+    check_pem TLS_CERTIFICATE "${TLS_CERTIFICATE:-}" CERTIFICATE
+    check_pem TLS_CERTIFICATE_KEY "${TLS_CERTIFICATE_KEY:-}" "PRIVATE KEY"
+}
+
+check_pem() { # variable name, file, what has to be in it; the file's content is never shown
+    case $2 in
+        /*) ;;
+        *) fault "$1 must be an absolute path" && return ;;
+    esac
+    check_quotable "$1" "$2" || return
+    [ -f "$2" ] || { fault "$1: there is no file $2" && return; }
+    [ -r "$2" ] || { fault "$1: user $(id -u) can't read $2" && return; }
+    awk -v wanted="$3-----" '/^-----BEGIN / && index($0, wanted) { found = 1 } END { exit !found }' "$2" ||
+        fault "$1: no $3 in PEM form is in $2"
+}
+
+# Only numbers, dots, colons and a slash reach the configuration; what they mean nginx checks itself.
+check_real_ip() {
+    REAL_IP_FROM=$(printf '%s' "${REAL_IP_FROM:-}" | tr ',\t\n' '   ')
+    set -f
+    for network in $REAL_IP_FROM; do
+        case $network in
+            *[!0-9A-Fa-f.:/]* | /* | */ | */*/*) fault "REAL_IP_FROM: '$network' is no address or network" ;;
+            *.*.*.* | *:*:*) ;;
+            *) fault "REAL_IP_FROM: '$network' is no address or network" ;;
+        esac
+    done
+    set +f
+    case $REAL_IP_HEADER in *[!A-Za-z0-9-]*) fault "REAL_IP_HEADER must be the name of a header" ;; esac
+}
+
+# Before 1.25.1 HTTP/2 was a word of `listen`, which later versions warn of; earlier ones don't know the directive.
+find_http2() {
+    HTTP2=directive
+    [ -n "$TLS_LISTEN" ] || return
+    version=$("$NGINX_BINARY" -v 2>&1 | sed -n 's|.*/\([0-9.]*\).*|\1|p')
+    [ -n "$version" ] || { fault "NGINX_BINARY does not tell its version: $NGINX_BINARY" && return; }
+    printf '%s' "$version" | awk -F. '{ exit !($1 * 1000000 + $2 * 1000 + $3 < 1025001) }' && HTTP2=listen
 }
 
 # A request may meet N-1 frozen instances before the one that lives, and has to be answered within 3 s all the same.
@@ -108,10 +166,15 @@ check_directory OUT_DIR "$NGINX_CONF_DIR"
 in_range "$PROXY_CLIENT_TIMEOUT_S" 1 60 || fault "PROXY_CLIENT_TIMEOUT_S must be a whole number from 1 to 60"
 [ -z "${PROXY_ANSWER_TIMEOUT_MS:-}" ] || in_range "$PROXY_ANSWER_TIMEOUT_MS" 100 2900 ||
     fault "PROXY_ANSWER_TIMEOUT_MS must be a whole number from 100 to 2900"
+check_tls
+check_real_ip
+find_http2
 [ "$faults" -eq 0 ] || exit 2
 
 set_timeouts
 export INSTANCE_COUNT INSTANCE_ADDRESSES PUBLIC_LISTEN OPS_LISTEN NGINX_RUN_DIR NGINX_CONF_DIR NGINX_MODULE NGINX_WORKERS
+TLS_CERTIFICATE=${TLS_CERTIFICATE:-} TLS_CERTIFICATE_KEY=${TLS_CERTIFICATE_KEY:-}
+export TLS_LISTEN TLS_CERTIFICATE TLS_CERTIFICATE_KEY HTTP2 REAL_IP_FROM REAL_IP_HEADER
 export PROXY_CLIENT_TIMEOUT_S PROXY_ANSWER_TIMEOUT_MS PROXY_LAST_ANSWER_TIMEOUT_MS
 
 # A new file is moved over the old one, so that a running nginx never reloads half of it.
