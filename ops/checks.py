@@ -36,7 +36,6 @@ class OperatorSettings(IngressSettings):
     """
 
     discord_token: SecretStr = SecretStr("")
-    public_host: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 - Discord comes from outside
     public_port: Port = 8080
     ops_port: Port = 8081
     instance_base_port: Annotated[int, Field(ge=0, le=65535)] = 0
@@ -95,7 +94,7 @@ def check(file: EnvFile) -> Report:
         report.faults += _port_faults(report.settings)
         report.faults += _host_faults(report.settings)
         report.faults += ingress_faults(report.settings)
-    report.warnings = [*_shared_keys(file), *_unknown(file), *_readable_by_others(file)]
+    report.warnings = [*shared_keys(file), *_unknown(file), *_readable_by_others(file)]
     if report.faults:
         report.settings = None
     return report
@@ -175,7 +174,8 @@ def _host_faults(settings: OperatorSettings) -> list[str]:
     return faults
 
 
-def _shared_keys(file: EnvFile) -> list[str]:
+def shared_keys(file: EnvFile) -> list[str]:
+    """Warn of each key that stands in several sets."""
     users: defaultdict[str, list[str]] = defaultdict(list)
     for name in _key_names(file.instance_count):
         if value := file.values.get(name, "").strip():

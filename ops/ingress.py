@@ -65,6 +65,7 @@ Profiles = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_profiles)]
 class IngressSettings(CommonSettings):
     """The front of the system and its containers. A path that is `.` is not set."""
 
+    public_host: Annotated[str, Field(min_length=1)] = "0.0.0.0"  # noqa: S104 - Discord comes from outside
     tls_certificate: Path = Path()
     tls_certificate_key: Path = Path()
     tls_port: Port = 8443
@@ -107,12 +108,17 @@ def ingress_faults(settings: IngressSettings) -> list[str]:
     return faults
 
 
-def proxy_ingress(settings: IngressSettings, public_host: str) -> Mapping[str, str]:
+def tls_address(settings: IngressSettings) -> str:
+    """Where nginx serves HTTPS, `host:port`; empty if it does not."""
+    return f"{settings.public_host}:{settings.tls_port}" if settings.tls else ""
+
+
+def proxy_ingress(settings: IngressSettings) -> Mapping[str, str]:
     """What `proxy/render.sh` is told of TLS and of the proxies before nginx, on this machine."""
     told = {"REAL_IP_FROM": ",".join(settings.real_ip_from), "REAL_IP_HEADER": settings.real_ip_header}
     if settings.tls:
         told |= {
-            "TLS_LISTEN": f"{public_host}:{settings.tls_port}",
+            "TLS_LISTEN": tls_address(settings),
             "TLS_CERTIFICATE": str(settings.tls_certificate),
             "TLS_CERTIFICATE_KEY": str(settings.tls_certificate_key),
         }

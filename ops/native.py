@@ -10,6 +10,7 @@ from ops.checks import OperatorSettings
 from ops.envfile import EnvFile
 from ops.failures import OpsError
 from ops.health import NO_ANSWER, verdicts
+from ops.ingress import proxy_ingress
 from ops.nginx import Nginx, ensure_nginx, render
 from ops.plan import plan, replan
 from ops.processes import PROC, processes_of, wait_for
@@ -44,7 +45,7 @@ def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[
         paths.make()
     except OSError as error:
         raise OpsError(f"DATA_DIR: {paths.data_dir} can't be used: {error.strerror}.") from error
-    _write(system, paths, nginx)
+    _write(system, paths, nginx, settings)
     offsets = {name: _size(paths.log(name)) for name in system.programs}
     say(f"Starting nginx and {len(system.instances)} instances ...")
     try:
@@ -81,8 +82,9 @@ def proxy_variables(system: System, module: str, run_dir: Path) -> Mapping[str, 
     }
 
 
-def _write(system: System, paths: Paths, nginx: Nginx) -> None:
-    render(paths.run / "nginx", proxy_variables(system, nginx.module, paths.run / "nginx-run"))
+def _write(system: System, paths: Paths, nginx: Nginx, settings: OperatorSettings) -> None:
+    told = proxy_variables(system, nginx.module, paths.run / "nginx-run")
+    render(paths.run / "nginx", {**told, "NGINX_BINARY": nginx.binary, **proxy_ingress(settings)})
     system.save()
 
 
@@ -149,7 +151,7 @@ def restart(file: EnvFile, settings: OperatorSettings, old: System, say: Say) ->
     nginx = ensure_nginx()
     system = replan(file, settings, old, nginx, paths)
     supervisor = Supervisor(old.socket)
-    _write(system, paths, nginx)
+    _write(system, paths, nginx, settings)
     (paths.run / "supervisord.conf").write_text(configuration(system))
     added, removed = supervisor.reread()
     kept = [name for name in system.instances if name not in added]

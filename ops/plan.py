@@ -9,6 +9,7 @@ from ops.checks import OperatorSettings
 from ops.envfile import EnvFile
 from ops.failures import Exit, OpsError
 from ops.hosts import host_of, port_of
+from ops.ingress import tls_address
 from ops.nginx import Nginx
 from ops.ports import LOOPBACK, instance_ports, is_own, require_free
 from ops.shutdown import Say
@@ -19,12 +20,15 @@ def plan(file: EnvFile, settings: OperatorSettings, nginx: Nginx, paths: Paths, 
     """Return the system that the file asks for; raises `OpsError` where a port of it can't be had."""
     require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
     require_free("OPS_PORT", settings.ops_port)
+    if settings.tls:
+        require_free("TLS_PORT", settings.tls_port, settings.public_host)
     hosts, ports = _places(settings, say)
     return System(
         env_file=str(file.path.resolve()),
         data_dir=str(paths.data_dir),
         public=f"{settings.public_host}:{settings.public_port}",
         ops=f"{LOOPBACK}:{settings.ops_port}",
+        tls=tls_address(settings),
         ports=ports,
         socket=str(socket_path(paths)),
         nginx=_nginx_command(nginx, paths),
@@ -82,12 +86,15 @@ def replan(file: EnvFile, settings: OperatorSettings, old: System, nginx: Nginx,
         require_free("PUBLIC_PORT", settings.public_port, settings.public_host)
     if ops != old.ops:
         require_free("OPS_PORT", settings.ops_port)
+    if settings.tls and tls_address(settings) != old.tls:
+        require_free("TLS_PORT", settings.tls_port, settings.public_host)
     hosts, ports = _places_again(settings, old)
     system = replace(
         old,
         env_file=str(file.path.resolve()),
         public=public,
         ops=ops,
+        tls=tls_address(settings),
         nginx=_nginx_command(nginx, paths),
         here=None if settings.instances_here is None else list(settings.instances_here),
         hosts=hosts,

@@ -79,6 +79,7 @@ class System:
     simulator_url: str = ""
     hosts: list[str] = field(default_factory=list)  # of all instances, if several hosts share them; else loopback
     here: list[int] | None = None  # the instances this host runs; None: all of them
+    tls: str = ""  # host:port of HTTPS, if nginx serves it
 
     @property
     def addresses(self) -> dict[str, str]:

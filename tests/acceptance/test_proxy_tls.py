@@ -33,7 +33,7 @@ def variables(files: CertificateFiles, port: int) -> dict[str, str]:
 async def secured(directory: Path) -> AsyncIterator[tuple[Front, int, CertificateFiles]]:
     """nginx with a certificate before two stand-ins, and its TLS port."""
     files, port = write_certificate(directory, HOST), free_port()
-    async with front(directory, 2, **variables(files, port)) as running:
+    async with front(directory, 2, None, **variables(files, port)) as running:
         yield running, port, files
 
 
