@@ -28,14 +28,16 @@ from app.discord.webhook import FollowUpClient
 from app.edge import Edge
 from app.intake import Intake, IntakeRules
 from app.journal import Journal
-from app.metrics import Metrics
+from app.metrics import Metrics, watch_loop
+from app.observed import observed
 from app.providers.minimax import MiniMaxImage, MiniMaxVideo
 from app.providers.openai_chat import OpenAIChat
 from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
-from app.settings import InstanceSettings
+from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.users import Users
+from app.web.gauges import Gauges
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -79,7 +81,7 @@ class Instance:
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
         self._warming: asyncio.Task[None] | None = None
-        self.storage = storage(settings)
+        self.storage = observed(storage(settings), self.metrics.store_called, self.clock.monotonic)
         self.store = self.storage.jobs
         self.users = Users(settings, self.storage, self.clock)
         self.keys = configured.keys(settings, self.clock, self.storage.calls)
@@ -126,12 +128,30 @@ class Instance:
             limits=self.limits,
             metrics=self.metrics,
             worker=self.worker,
+            gauges=self._make_gauges(),
         )
         api = FastAPI(
             title="Quartet", version=VERSION, lifespan=self._lifespan, docs_url=None, redoc_url=None, openapi_url=None
         )
         api.include_router(ops_routes(pages))
         return api
+
+    def _make_gauges(self) -> Gauges:
+        settings = self.settings
+        return Gauges(
+            instance=settings.instance_id,
+            overview=self.overview,
+            keys=self.keys,
+            worker=self.worker,
+            store=self.store,
+            clock=self.clock,
+            slots=settings.max_concurrent_jobs,
+            instance_count=settings.instance_count,
+            invalid=lambda: self._follow_up.caller.guard.count,
+            invalid_limit=_invalid_limit(settings),
+            store_time=self.storage.time,
+            disk=settings.sqlite_path if settings.store_url.startswith(SQLITE_PREFIX) else None,
+        )
 
     def _make_chat(self) -> OpenAIChat:
         settings = self.settings
@@ -172,7 +192,7 @@ class Instance:
             settings.discord_application_id,
             self.clock,
             on_call=self.metrics.webhook_called,
-            invalid_limit=max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count),
+            invalid_limit=_invalid_limit(settings),
         )
 
     def _make_worker(self) -> Worker:
@@ -219,6 +239,7 @@ class Instance:
             chores={
                 "rescue": rescue.keep_looking,
                 "house": rescue.keep_house,
+                "lag": partial(watch_loop, self.metrics, self.clock),
                 "calls": partial(forget_old_calls, self.storage.calls, self.clock),
                 "choices": self.users.choices.keep_fresh,
                 "users": self.users.housekeeping.keep_house,
@@ -332,3 +353,8 @@ class Instance:
     async def _stop_worker(self) -> None:
         self.edge.draining = True
         await self.worker.stop(DRAIN_S)
+
+
+def _invalid_limit(settings: InstanceSettings) -> int:
+    """Return this instance's share of `INVALID_RESPONSES_ALLOWED`."""
+    return max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count)

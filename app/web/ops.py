@@ -1,14 +1,13 @@
-"""What the operator looks at: `/health`, `/stats`, `/metrics`, `/dashboard`. The proxy serves all but the first on
-loopback only."""
+"""What the operator looks at: `/health`, `/stats`, `/metrics`; `/dashboard` has a folder of its own. The proxy serves all
+but the first on loopback only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import VERSION
@@ -17,17 +16,8 @@ from app.commands.base import Limits
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
 from app.web import stats
+from app.web.gauges import Gauges
 from app.worker.loop import Worker
-
-PAGE = Path(__file__).with_name("dashboard") / "page.html"
-
-PAGE_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class OpsPages:
@@ -38,6 +28,7 @@ class OpsPages:
     limits: Limits
     metrics: Metrics
     worker: Worker
+    gauges: Gauges | None = None
 
     async def live(self) -> JSONResponse:
         """200 as long as this process turns over, whatever state the store is in: restarting it would mend nothing."""
@@ -69,11 +60,9 @@ class OpsPages:
 
     async def exposition(self) -> Response:
         """This instance's metrics for Prometheus."""
-        return Response(self.metrics.exposition(running=self.worker.running), media_type=CONTENT_TYPE_LATEST)
-
-    async def dashboard(self) -> HTMLResponse:
-        """A page that shows `/stats`, live."""
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=PAGE_HEADERS)
+        more = await self.gauges.collect() if self.gauges is not None else ()
+        page = self.metrics.exposition(running=self.worker.running, more=more)
+        return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 
 def ops_routes(pages: OpsPages) -> APIRouter:
@@ -81,7 +70,6 @@ def ops_routes(pages: OpsPages) -> APIRouter:
     router = APIRouter()
     router.add_api_route("/health", pages.health, methods=["GET", "HEAD"])
     router.add_api_route("/live", pages.live, methods=["GET", "HEAD"])
-    router.add_api_route("/stats", pages.stats, methods=["GET"])
-    router.add_api_route("/metrics", pages.exposition, methods=["GET"])
-    router.add_api_route("/dashboard", pages.dashboard, methods=["GET"])
+    router.add_api_route("/stats", pages.stats, methods=["GET", "HEAD"])
+    router.add_api_route("/metrics", pages.exposition, methods=["GET", "HEAD"])
     return router
