@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
@@ -48,6 +49,22 @@ def output(env_file: Path, arguments: Sequence[str], *, within_s: float = 20.0) 
     except subprocess.TimeoutExpired:
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def piped(
+    env_file: Path, arguments: Sequence[str], *, source: IO[bytes] | None = None, out: IO[bytes] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `docker compose ARGUMENTS` with a file as its standard input or output; the rest of what it says is kept."""
+    command = ["docker", "compose", "--project-directory", str(ROOT), "--env-file", str(env_file), *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=operators_environment(),
+        stdin=source or subprocess.DEVNULL,
+        stdout=out or subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
 
 
 def up(env_file: Path, instance_count: int) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,14 +48,19 @@ def write_backup(store: Path, target: Path) -> Contents:
 
     A name that ends in .gz is compressed. Raises `BackupUnusable`, leaving nothing behind.
     """
-    if target.exists():
-        raise BackupUnusable(f"{target} exists already: backups are never overwritten")
     if not store.is_file():
         raise BackupUnusable(f"there is no store at {store}: has it ever been started?")
+    return receive_backup(lambda copy: _copy(store, copy), target)
+
+
+def receive_backup(fill: Callable[[Path], None], target: Path) -> Contents:
+    """Let `fill` write an empty file, then verify it and give it its name; as `write_backup` in all else."""
+    if target.exists():
+        raise BackupUnusable(f"{target} exists already: backups are never overwritten")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _scratch(target) as copy:
-            _copy(store, copy)
+            fill(copy)
             contents = examine(copy)
             if target.suffix == ".gz":
                 with _scratch(target, ".gz") as packed:
@@ -64,7 +69,7 @@ def write_backup(store: Path, target: Path) -> Contents:
             else:
                 _publish(copy, target)
     except (OSError, sqlite3.Error) as error:
-        raise BackupUnusable(f"{store} could not be backed up to {target}: {error}") from error
+        raise BackupUnusable(f"{target} could not be made: {error}") from error
     return contents
 
 
