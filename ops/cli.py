@@ -11,7 +11,6 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from ops import docker, native
 from ops.checks import OperatorSettings, check
@@ -19,6 +18,7 @@ from ops.envfile import ROOT, EnvFile, read_env_file
 from ops.failures import Exit, OpsError
 from ops.faults import faults
 from ops.logtail import show_logs
+from ops.processes import processes_of
 from ops.shutdown import stop as stop_native
 from ops.status import Status, read_status, table_of
 from ops.system import Paths, only_one
@@ -258,25 +258,82 @@ def register(
 
 @app.command()
 def doctor(
+    url: Annotated[
+        str, typer.Argument(metavar="[URL]", help="The public address; without it, the one that Discord has.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array on standard output.")] = False,
     env_file: EnvFileOption = None,
+    signing_key_file: Annotated[Path | None, typer.Option("--signing-key-file", hidden=True)] = None,
 ) -> None:
-    """Look for what keeps the bot from answering: file, machine, running system, Discord. Changes nothing."""
-    from ops.doctor import examine
+    """Look for what keeps the bot from answering, as Discord does, and say what to do. Changes and costs nothing."""
+    from ops.doctor.command import run as run_doctor
 
     path = env_file_path(env_file)
     if not path.exists():
         load(env_file)  # says what to do
-    findings = []
-    for finding in examine(read_env_file(path)):
-        findings.append(finding)
-        if not as_json:
-            mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
-            advice = f"\n    {finding.advice}" if finding.advice else ""
-            out.print(mark, f"{escape(finding.subject)}: {escape(finding.detail)}{escape(advice)}")
+    raise typer.Exit(run_doctor(read_env_file(path), url, signing_key_file, out, err, machine=as_json))
+
+
+@app.command()
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Ends in .gz: compressed. Default: DATA_DIR/backups/quartet-TIME.db"),
+    ] = None,
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=0, help="Keep only the newest N in DATA_DIR/backups; 0: all.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    native_mode: NativeOption = False,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Write a verified copy of the store to one file, while everything runs. It holds what users wrote: guard it."""
+    from ops.backup import Place, drop_old, size, target_of
+
+    paths = locate(env_file)
+    place = Place(env_file_path(env_file), containers=_in_containers(paths, native_mode))
+    target = target_of(file, paths.data_dir)
+    with err.status("Backing up ..."):
+        report = {"file": str(target), **place.backup(target)}
+    report["deleted"] = [str(old) for old in drop_old(paths, keep)] if keep else []
     if as_json:
-        sys.stdout.write(json.dumps([finding.to_json() for finding in findings], indent=2) + "\n")
-    raise typer.Exit(Exit.OK if all(finding.well for finding in findings) else Exit.FAILED)
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return
+    sizes = f"{size(report['bytes'])}, schema {report['schema']}, {report['open_jobs']} jobs open"
+    out.print(f"Backed up to {target} ({sizes}).", markup=False)
+    if report["deleted"]:
+        out.print(f"Deleted {len(report['deleted'])} older ones.", markup=False)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup` wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    native_mode: NativeOption = False,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Put a backup in the place of the store, with nothing running. The store that is there is kept beside it."""
+    from ops.backup import Place, told
+
+    paths, path = locate(env_file), env_file_path(env_file)
+    chosen = Path(os.environ.get("QUARTET_CWD", ".")).resolve() / file.expanduser()
+    if not chosen.is_file():
+        raise OpsError(f"There is no {chosen}.", code=Exit.CONFIGURATION)
+    with only_one(paths), err.status("Restoring ..."):
+        if processes_of(paths) or docker.is_up(path):
+            raise OpsError("It runs.", hint="Stop it first: ./deploy-multi.sh stop")
+        containers = _in_containers(paths, native_mode)
+        report = Place(path, containers=containers).restore(chosen)
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        for line in told(report, containers=containers):
+            out.print(line, markup=False)
+
+
+def _in_containers(paths: Paths, native_mode: bool) -> bool:
+    """Whether the store is the containers', by the same rule as for `start`."""
+    return not native_mode and native.running(paths) is None and docker.engine_answers()
 
 
 @app.command()
@@ -309,6 +366,26 @@ def bench(context: typer.Context) -> None:
 
 
 app.command()(faults)
+
+
+@app.command()
+def kubernetes(
+    host: Annotated[str, typer.Option("--host", help="Public host name for an Ingress; none: no Ingress.")] = "",
+    image: Annotated[str, typer.Option("--image", help="The instances' image, where the cluster finds it.")] = "",
+    directory: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Default: deploy/kubernetes/mine in the checkout.")
+    ] = None,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Write the env file as a kustomize overlay, one Secret for each key set, for `kubectl apply -k`."""
+    from ops.kubernetes import DEFAULT_OUT, is_inside, write_overlay
+
+    file, settings = load(env_file)
+    place = (Path(os.environ.get("QUARTET_CWD", ".")) / directory).resolve() if directory else DEFAULT_OUT
+    write_overlay(file, settings, place, host=host, image=image or "quartet:local")
+    if is_inside(settings):
+        _say("Pods can't share a SQLite file, so the cluster gets a Valkey of its own.")
+    out.print(f"Written; it holds the keys. To apply it: kubectl apply -k {place}", markup=False)
 
 
 @app.command(hidden=True)

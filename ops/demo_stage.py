@@ -14,6 +14,7 @@ from ops.envfile import KEY_NAMES, EnvFile, format_line, read_env_file
 from ops.failures import OpsError
 from ops.operator import Switchboard
 from ops.ports import LOOPBACK, free_port
+from ops.system import Paths
 from simulator.app import create_app
 from simulator.config import SimulatorConfig
 
@@ -63,12 +64,13 @@ def build_stage(data_dir: Path, board: Switchboard) -> Stage:
     config = data_dir / "simulator.json"
     _write(config, json.dumps(simulator, indent=1))
     # The key pair follows from the seed, so the public key is known before the simulator runs.
-    public_key = create_app(SimulatorConfig.from_file(config)).discord.public_key
+    discord = create_app(SimulatorConfig.from_file(config)).discord
+    _write(Paths(data_dir).simulated_key, discord.signing_key.encode().hex())
     url = f"http://{LOOPBACK}:{port}"
     values = {
         "DISCORD_TOKEN": str(simulator["bot_token"]),
         "DISCORD_APPLICATION_ID": APPLICATION_ID,
-        "DISCORD_PUBLIC_KEY": public_key,
+        "DISCORD_PUBLIC_KEY": discord.public_key,
         **keys,
         "INSTANCE_COUNT": str(INSTANCES),
         "PUBLIC_HOST": LOOPBACK,

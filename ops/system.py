@@ -48,6 +48,11 @@ class Paths:
         """One file for each program: how often it was started."""
         return self.run / "starts"
 
+    @property
+    def simulated_key(self) -> Path:
+        """What a demo's simulated Discord signs with, for the doctor: 64 hexadecimal digits."""
+        return self.data_dir / "simulated-signing-key"
+
     def log(self, program: str) -> Path:
         """The log of one program."""
         return self.logs / f"{program}.log"

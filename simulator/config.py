@@ -40,6 +40,8 @@ class Key:
     label: str = ""
     limits: Limits | None = None
     speed: Speed | None = None
+    organization: str = ""
+    """Whose key it is at OpenAI; without a name, each key is of an organization of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +127,5 @@ def _key(item: dict[str, Any]) -> Key:
         label=item.get("label", ""),
         limits=Limits(**limits) if limits else None,
         speed=Speed(**speed) if speed else None,
+        organization=item.get("organization", ""),
     )

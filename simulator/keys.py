@@ -25,6 +25,7 @@ class KeyState:
     limits: Limits
     speed: Speed
     slack_s: float
+    organization: str = ""
     rejected: bool = False
     calls: int = 0
     refused: int = 0
@@ -111,7 +112,8 @@ class KeyRing:
         limits = key.limits or self._config.limits.get(key.provider) or Limits()
         speed = key.speed or self._config.speed
         label = key.label or fingerprint[:8]
-        state = KeyState(key.provider, label, limits, speed, self._config.window_slack_s)
+        organization = key.organization or f"org-{label}"
+        state = KeyState(key.provider, label, limits, speed, self._config.window_slack_s, organization)
         self._states[key.provider, fingerprint] = state
         shown = {name: getattr(limits, name) for name in ("rpm", "rpd", "in_flight")}
         self._ledger.add("key", provider=key.provider, key=label, limits=shown)

@@ -61,7 +61,9 @@ class OpenAI:
 
     async def _models(self, call: ProviderCall) -> Response:
         call.begin()
-        return await early_fault(call) or JSONResponse({"object": "list", "data": [_model(name) for name in MODELS]})
+        headers = {"openai-organization": call.key.organization}
+        refused = (_fault_answer(call, headers) if call.fault else None) or await early_fault(call)
+        return refused or JSONResponse({"object": "list", "data": [_model(name) for name in MODELS]}, headers=headers)
 
     async def _model(self, call: ProviderCall) -> Response:
         call.begin()
@@ -122,7 +124,7 @@ def _limit_headers(call: ProviderCall) -> dict[str, str]:
         "x-ratelimit-limit-requests": str(rpm), "x-ratelimit-remaining-requests": str(max(0, rpm - used)),
         "x-ratelimit-reset-requests": f"{60 / rpm:.3f}s", "x-ratelimit-limit-tokens": "2000000",
         "x-ratelimit-remaining-tokens": "1999000", "x-ratelimit-reset-tokens": "30ms",
-        "openai-processing-ms": "42", "openai-organization": f"org-{call.key.label}",
+        "openai-processing-ms": "42", "openai-organization": call.key.organization,
     }  # fmt: skip
 
 

@@ -69,6 +69,8 @@ class Stability:
 
     async def _balance(self, call: ProviderCall) -> Response:
         call.begin()
+        if call.suffers("quota"):
+            return JSONResponse({"credits": 0.0})
         return await early_fault(call) or JSONResponse({"credits": 1000.0 - 3 * len(call.key.admitted)})
 
     async def _work(self, call: ProviderCall) -> Response:
