@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from app.balancing.redis_state import RedisCallLog, RedisCluster, RedisCounters
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, Cluster, Counters
+from app.jobs.redis_engine import RedisEngine
+from app.jobs.redis_store import RedisJobStore
 from app.jobs.schema import MIGRATIONS, OLDEST_COMPATIBLE
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.store import JobStore
 from app.settings import CommonSettings
+from app.store_url import is_redis_url
 from app.userdata.conversations import Conversations
 from app.userdata.preferences import PreferenceStore
+from app.userdata.redis_conversations import LONGEST_MEMORY_S, RedisConversations
+from app.userdata.redis_preferences import RedisPreferences
+from app.userdata.redis_usage import RedisUsage
 from app.userdata.sqlite_conversations import SqliteConversations
 from app.userdata.sqlite_preferences import SqlitePreferences
 from app.userdata.sqlite_usage import SqliteUsage
@@ -45,6 +52,8 @@ class Storage:
 
 def storage(settings: CommonSettings) -> Storage:
     """Return what `STORE_URL` names, not opened yet."""
+    if is_redis_url(settings.store_url):
+        return redis_storage(RedisEngine(settings.store_url, replicas=settings.store_replicas), settings.memory_ttl_s)
     return sqlite_storage(SqliteEngine(settings.sqlite_path, MIGRATIONS, OLDEST_COMPATIBLE))
 
 
@@ -60,4 +69,20 @@ def sqlite_storage(engine: SqliteEngine) -> Storage:
         usage=SqliteUsage(engine),
         open=engine.open,
         close=engine.close,
+    )
+
+
+def redis_storage(engine: RedisEngine, memory_ttl_s: float = LONGEST_MEMORY_S) -> Storage:
+    """Return the implementations on a server that any number of hosts share."""
+    return Storage(
+        jobs=RedisJobStore(engine),
+        cluster=RedisCluster(engine),
+        counters=RedisCounters(engine),
+        calls=RedisCallLog(engine),
+        conversations=RedisConversations(engine, memory_ttl_s=memory_ttl_s),
+        preferences=RedisPreferences(engine),
+        usage=RedisUsage(engine),
+        open=engine.open,
+        close=engine.close,
+        time=engine.time,
     )

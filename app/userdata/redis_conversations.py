@@ -95,6 +95,15 @@ return deleted
 """
 """channels, fresh; what `turns:<user>:<channel>` and `turn:<job>` begin with, turn_ages, user, channel, now, TTL."""
 
+_FRESH_START = """
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+if before and tonumber(before) >= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+"""fresh; channel, when, TTL."""
+
 _FORGET = """
 local old = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[2], 'LIMIT', 0, ARGV[3])
 for _, member in ipairs(old) do
@@ -119,6 +128,7 @@ class RedisConversations:
         self._add = engine.script(_ADD)
         self._turns = engine.script(_TURNS, grows=False)
         self._remembered = engine.script(_REMEMBERED, grows=False)
+        self._fresh_start = engine.script(_FRESH_START)
         self._start_over = engine.script(_START_OVER, grows=False)
         self._forget = engine.script(_FORGET, grows=False)
 
@@ -159,6 +169,11 @@ class RedisConversations:
         # A job that was asked before a fresh start may still end: that one is remembered a day longer.
         arguments = (*places, user_id, channel_id, now, self._ttl_s + DAY_S)
         return int(await self._engine.run(self._start_over, keys, arguments))
+
+    async def keep_fresh_start(self, user_id: str, channel_id: str, at: float) -> bool:
+        """Note a fresh start that was made elsewhere; False if there was one as late or later."""
+        arguments = (channel_id, at, self._ttl_s + DAY_S)
+        return bool(await self._engine.run(self._fresh_start, [self._engine.key("fresh", user_id)], arguments))
 
     async def remembered(self, user_id: str, *, since: float) -> Sequence[Remembered]:
         key = self._engine.key

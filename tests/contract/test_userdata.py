@@ -11,6 +11,7 @@ import pytest
 from app.errors import StoreUnavailable
 from app.jobs.job import Finish, Job, Outcome
 from app.jobs.redis_engine import RedisEngine
+from app.jobs.redis_store import RedisJobStore
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.store import JobStore
 from app.userdata.conversations import Conversations, Turn
@@ -44,11 +45,7 @@ def usage_on(engine: Engine) -> UsageLog:
 
 
 def jobs_on(engine: Engine) -> JobStore:
-    if isinstance(engine, RedisEngine):
-        from app.jobs.redis_store import RedisJobStore
-
-        return RedisJobStore(engine)
-    return SqliteJobStore(engine)
+    return RedisJobStore(engine) if isinstance(engine, RedisEngine) else SqliteJobStore(engine)
 
 
 def turn(job_id: str, at: float = NOW, *, user: str = "5", channel: str = "7", private: bool = False) -> Turn:
