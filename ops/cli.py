@@ -129,11 +129,10 @@ def start(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> 
         _say("INSTANCE_ADDRESSES is set, so what is to run here runs natively (the same as --native).")
     if not native_mode and not native.running(paths):
         if docker.engine_answers():
-            docker.up(file.path, settings.instance_count)
-            out.print(f"Interactions: http://127.0.0.1:{settings.public_port}/interactions", markup=False)
-            out.print(f"Dashboard:    http://127.0.0.1:{settings.ops_port}/dashboard", markup=False)
+            docker.up(file, settings, _say)
+            _print_system(docker.read_status(file))
             return
-        _say("No container engine answers here, so everything runs natively (the same as --native).")
+        _say(f"{docker.find_engine()[1]} So everything runs natively (the same as --native).")
     with only_one(paths):
         if native.running(paths):
             out.print("It runs already. To take a changed file into use: ./deploy-multi.sh restart", markup=False)
@@ -152,7 +151,10 @@ def stop(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> N
     """Let the instances finish or hand over their work, then end everything."""
     paths = locate(env_file)
     if _with_docker(paths, env_file, native_mode):
-        raise typer.Exit(docker.compose(env_file_path(env_file), ["down"]))
+        with err.status("Stopping ..."):
+            docker.down(env_file_path(env_file))
+        out.print("Stopped.")
+        return
     if not paths.data_dir.exists():
         out.print("Nothing was running.")
         return
@@ -167,12 +169,9 @@ def restart(native_mode: NativeOption = False, env_file: EnvFileOption = None) -
     file, settings = load(env_file)
     paths = Paths(file.data_dir)
     if _with_docker(paths, env_file, native_mode):
-        for number in range(1, settings.instance_count + 1):
-            arguments = ["up", "-d", "--build", "--wait", "--no-deps", "--force-recreate", f"instance-{number}"]
-            if docker.compose(file.path, arguments) != 0:
-                raise OpsError(f"instance-{number} did not get healthy.", hint="See: ./deploy-multi.sh logs")
-            docker.compose(file.path, ["kill", "-s", "HUP", "nginx"])  # it looks their addresses up again
-        raise typer.Exit(docker.compose(file.path, ["up", "-d", "--wait"]))
+        docker.restart(file, settings, _say)
+        _print_system(docker.read_status(file))
+        return
     system = native.running(paths)
     if system is None:
         raise OpsError("Nothing is running.", hint="Start it with: ./deploy-multi.sh start", code=Exit.NOT_RUNNING)
@@ -191,9 +190,8 @@ def status(
 ) -> None:
     """Show every program's state, pid, uptime, restarts and health; ends with 0 only if all is well."""
     paths = locate(env_file)
-    if _with_docker(paths, env_file, native_mode):
-        raise typer.Exit(docker.compose(env_file_path(env_file), ["ps", *(["--format", "json"] if as_json else [])]))
-    found = read_status(paths)
+    in_docker = _with_docker(paths, env_file, native_mode)
+    found = docker.read_status(read_env_file(env_file_path(env_file))) if in_docker else read_status(paths)
     if as_json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2) + "\n")
     elif found.running:
