@@ -97,23 +97,26 @@ def put_in_place(copy: Path, store: Path, *, now: float) -> Path | None:
     """Swap the files in one step; returns where the old one lies now, None if there was none."""
     with copy.open("rb") as file:
         os.fsync(file.fileno())
-    aside = None
-    if store.exists():
+    stamp = f"before-restore-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
+    aside = store.with_name(f"{store.name}.{stamp}")
+    if aside.exists():
+        raise BackupUnusable(f"{aside} exists already: wait a second, then try again")
+    there = store.exists()
+    if there:
         _refuse_in_use(store)
-        aside = store.with_name(f"{store.name}.before-restore-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}")
-        if aside.exists():
-            raise BackupUnusable(f"{aside} exists already: wait a second, then try again")
-        for suffix in ("-wal", "-shm"):  # only a damaged file still has them, and they belong to it
-            log = store.with_name(store.name + suffix)
-            if log.exists():
-                log.rename(aside.with_name(aside.name + suffix))
+    # A log that is left, as of a damaged or deleted file, would be replayed into whatever bears the file's name.
+    for suffix in ("-wal", "-shm", "-journal"):
+        log = store.with_name(store.name + suffix)
+        if log.exists():
+            log.rename(aside.with_name(aside.name + suffix))
+    if there:
         try:
             aside.hardlink_to(store)  # so that at no moment there is none
         except OSError:
             store.rename(aside)
     copy.replace(store)
     sync_directory(store.parent)
-    return aside
+    return aside if there else None
 
 
 def settle_log(store: Path) -> bool:

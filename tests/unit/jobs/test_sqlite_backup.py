@@ -180,6 +180,24 @@ class TestRestore:
             (ended,) = await store.history()
             assert (ended.id, ended.error) == ("answered", "Restored")
 
+    async def test_a_log_left_behind_is_not_replayed(self, tmp_path: Path) -> None:
+        """Symptom: with its file deleted but not its log, a store came back with pages of both, and was damaged.
+        Cause: SQLite replays a log into whatever file bears the name. Rule: a log goes aside with its file.
+        """
+        path, backup, log = tmp_path / "quartet.db", tmp_path / "backup.db", tmp_path / "quartet.db-wal"
+        async with jobs_in(path) as store:
+            await store.put(new("kept"))
+            write_backup(path, backup)
+            await asyncio.gather(*(store.put(new(f"{n}")) for n in range(100)))
+            left = log.read_bytes()
+        path.unlink()
+        log.write_bytes(left)
+        assert restore(path, backup, owed=("kept",)) == (["kept"], None)
+        assert not log.exists()
+        assert await states(path) == {"kept": "waiting"}
+        assert examine(path).open_jobs == 1
+        assert any(name.endswith("-wal") and "before-restore" in name for name in names_in(tmp_path))
+
     async def test_what_users_chose_is_the_backups_and_what_was_used_is_never_less(self, tmp_path: Path) -> None:
         """Preferences go back; counters and calls of the day do not, or a key would be used beyond its limit."""
         path, backup = tmp_path / "quartet.db", tmp_path / "backup.db"
