@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 SLEW: Final = 0.05
 """Seconds the steady clock moves towards the wall clock in each second."""
+
+FOLLOW_EVERY_S: Final = 30.0
+FOLLOW_SAMPLES: Final = 3
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
@@ -36,6 +39,7 @@ class SystemClock:
     Somebody sets the clock by an hour, and every lease would be over and every job too late. So `now` runs with the
     monotonic clock and only slews towards the wall clock, slowly. Instances on one machine share the monotonic clock; a
     new one adopts the others' `offset` between the two, and so agrees with them although the wall clock has jumped.
+    `ahead` is how far the clock that instances on several machines share is ahead of this machine's.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -43,14 +47,22 @@ class SystemClock:
         self._monotonic = monotonic
         self._slewed_at = monotonic()
         self.offset = wall() - self._slewed_at
+        self.ahead = 0.0
 
     def now(self) -> float:
         monotonic = self._monotonic()
         most = (monotonic - self._slewed_at) * SLEW
-        behind = self._wall() - monotonic - self.offset
+        behind = self._wall() + self.ahead - monotonic - self.offset
         self.offset += max(-most, min(most, behind))
         self._slewed_at = monotonic
         return monotonic + self.offset
+
+    def follow(self, shared: float, *, at_once: bool = False) -> None:
+        """Run towards a clock that shows `shared` at this moment, slowly or at once."""
+        self.ahead = shared - self._wall()
+        if at_once:
+            self._slewed_at = self._monotonic()
+            self.offset = shared - self._slewed_at
 
     def wall(self) -> float:
         return self._wall()
@@ -60,6 +72,45 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+class SharedClock:
+    """Lets this machine's clock follow the one that all who share a store agree on, if there is one.
+
+    `ask` returns what it shows, seconds since the epoch; None if there is none.
+    """
+
+    def __init__(self, clock: Clock, ask: Callable[[], Awaitable[float | None]]) -> None:
+        self._clock = clock
+        self._ask = ask
+
+    async def adopt(self) -> bool:
+        """Take over its time, from the quickest of a few answers; False if there is none to take over."""
+        return await self._measure(at_once=True)
+
+    async def keep_following(self) -> None:
+        """Measure now and then how far it is ahead, until cancelled: machines' clocks drift, and are set."""
+        while True:
+            await self._clock.sleep(FOLLOW_EVERY_S)
+            await self._measure(at_once=False)
+
+    async def _measure(self, *, at_once: bool) -> bool:
+        clock = self._clock
+        if not isinstance(clock, SystemClock):
+            return False
+        quickest = None
+        for _ in range(FOLLOW_SAMPLES):
+            asked_at = clock.monotonic()
+            shown = await self._ask()
+            if shown is None:
+                return False
+            took = clock.monotonic() - asked_at
+            difference = shown + took / 2 - clock.wall()
+            if quickest is None or took < quickest[0]:
+                quickest = took, difference
+        if quickest is not None:
+            clock.follow(clock.wall() + quickest[1], at_once=at_once)
+        return True
 
 
 def boot_id() -> str:

@@ -18,7 +18,7 @@ from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import OPENAI, forget_old_calls
 from app.balancing.overview import Overview
 from app.balancing.state import InstanceSnapshot
-from app.clock import Clock, SystemClock, boot_id
+from app.clock import Clock, SharedClock, SystemClock, boot_id
 from app.commands.base import Services
 from app.commands.registry import JOB_COMMANDS, job_command, offering
 from app.discord.attachments import AttachmentFetcher
@@ -38,6 +38,10 @@ from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.users import Users
 from app.web.gauges import Gauges
+from app.web.dashboard.feed import Feed
+from app.web.dashboard.files import PageFiles
+from app.web.dashboard.picture import Camera
+from app.web.dashboard.routes import dashboard_routes
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -83,6 +87,7 @@ class Instance:
         self._warming: asyncio.Task[None] | None = None
         self.storage = observed(storage(settings), self.metrics.store_called, self.clock.monotonic)
         self.store = self.storage.jobs
+        self._shared_clock = SharedClock(self.clock, self.storage.time)
         self.users = Users(settings, self.storage, self.clock)
         self.keys = configured.keys(settings, self.clock, self.storage.calls)
         self.overview = Overview(
@@ -119,6 +124,8 @@ class Instance:
             refuse=self.users.refusal,
             on_stop=self.worker.stop_job,
         )
+        self._files = PageFiles()
+        self.feed = self._make_feed()
         self.asgi: ASGIApp = InteractionsEndpoint(self.edge, self._make_api(), settings.instance_id)
 
     def _make_api(self) -> FastAPI:
@@ -134,7 +141,20 @@ class Instance:
             title="Quartet", version=VERSION, lifespan=self._lifespan, docs_url=None, redoc_url=None, openapi_url=None
         )
         api.include_router(ops_routes(pages))
+        api.include_router(dashboard_routes(self._files, self.feed))
         return api
+
+    def _make_feed(self) -> Feed:
+        camera = Camera(
+            instance=self.settings.instance_id,
+            overview=self.overview,
+            limits=self.limits,
+            store=self.store,
+            calls=self.storage.calls,
+            clock=self.clock,
+            release=self._files.release,
+        )
+        return Feed(camera.take, camera.forget, self.clock)
 
     def _make_gauges(self) -> Gauges:
         settings = self.settings
@@ -238,6 +258,7 @@ class Instance:
             steal=settings.stealing and settings.routing == "user",
             chores={
                 "rescue": rescue.keep_looking,
+                "clock": self._shared_clock.keep_following,
                 "house": rescue.keep_house,
                 "lag": partial(watch_loop, self.metrics, self.clock),
                 "calls": partial(forget_old_calls, self.storage.calls, self.clock),
@@ -317,6 +338,7 @@ class Instance:
             stack.push_async_callback(self.storage.cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
             stack.push_async_callback(self._removal.close)
+            stack.callback(self.feed.close)
             await self._adopt_clock()
             await self.keys.restore()
             await self.users.choices.refresh()
@@ -329,7 +351,11 @@ class Instance:
             log.info("stopping", running=self.worker.running)
 
     async def _adopt_clock(self) -> None:
-        """Agree with the instances that run on this machine already about what time it is."""
+        """Agree with all others about what time it is: by the store's clock, or if it has none by that of those which
+        run on this machine already."""
+        if await self._shared_clock.adopt():
+            self._started_at = self.clock.now()
+            return
         if not isinstance(self.clock, SystemClock):
             return
         beats = await self.storage.cluster.heartbeats()

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.store_url import is_redis_url, redis_address
 
 MAX_INSTANCES = 16
 SQLITE_PREFIX = "sqlite:///"
@@ -62,8 +63,11 @@ def _snowflake(value: str) -> str:
 
 
 def _store_url(value: str) -> str:
-    if not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
-        raise ValueError("is not a store this version has: expected sqlite:///path/to/file.db")
+    value = value.strip()
+    if is_redis_url(value):
+        redis_address(value)
+    elif not value.startswith(SQLITE_PREFIX) or value == SQLITE_PREFIX:
+        raise ValueError("is not a store this version has: expected sqlite:///path/to/file.db or redis://host:6379/0")
     return value
 
 
@@ -138,6 +142,7 @@ class CommonSettings(BaseSettings):
 
     data_dir: Path = Path("./data")
     store_url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///$DATA_DIR/quartet.db"
+    store_replicas: Annotated[int, Field(ge=0, le=10)] = 0
 
     discord_api_url: HttpUrl = "https://discord.com/api/v10"
     openai_base_url: HttpUrl = "https://api.openai.com/v1"
@@ -204,7 +209,9 @@ class CommonSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _place_store(self) -> Self:
-        self.store_url = self.store_url.replace("${DATA_DIR}", "$DATA_DIR").replace("$DATA_DIR", str(self.data_dir))
+        if not is_redis_url(self.store_url):
+            place = self.store_url.replace("${DATA_DIR}", "$DATA_DIR").replace("$DATA_DIR", str(self.data_dir))
+            self.store_url = place
         return self
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -253,7 +260,8 @@ class InstanceSettings(CommonSettings):
     def secrets(self) -> list[str]:
         """Every secret value this process holds, for redaction."""
         keys = (self.discord_token, self.openai_api_key, self.minimax_api_key, self.stability_api_key)
-        return [key.get_secret_value() for key in keys if key.get_secret_value()]
+        store = redis_address(self.store_url).secrets if is_redis_url(self.store_url) else []
+        return [*(key.get_secret_value() for key in keys if key.get_secret_value()), *store]
 
 
 def faults_of(error: ValidationError) -> list[str]:
