@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ops import docker, native
 from ops.checks import OperatorSettings, check
+from ops.engine import find_engine
 from ops.envfile import ROOT, EnvFile, read_env_file
 from ops.failures import Exit, OpsError
 from ops.faults import faults
@@ -132,7 +133,7 @@ def start(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> 
             docker.up(file, settings, _say)
             _print_system(docker.read_status(file))
             return
-        _say(f"{docker.find_engine()[1]} So everything runs natively (the same as --native).")
+        _say(f"{find_engine()[1]} So everything runs natively (the same as --native).")
     with only_one(paths):
         if native.running(paths):
             out.print("It runs already. To take a changed file into use: ./deploy-multi.sh restart", markup=False)
