@@ -190,7 +190,7 @@ async def test_the_checks_cost_nothing(sim: SimulatorServer, tmp_path: Path) -> 
 
 
 async def test_commands_that_drifted_are_named(tmp_path: Path) -> None:
-    """One that is missing and one whose description is an older one are told, with what to do; extra ones are spared."""
+    """One that is missing and one whose description is an older one are named, with what to do."""
     changed = {**COMMANDS[1], "description": "as it was in an earlier version"}
     async with SimulatorServer(discord_config(commands=(changed, *COMMANDS[2:]))) as sim:
         finding = (await findings(tmp_path, sim))["Discord, commands"]
