@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
+import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 
@@ -19,6 +21,18 @@ GC_THRESHOLD = (10_000, 20, 20)
 """Allocations between two collections; Python's own 700 are reached by a few dozen interactions in flight."""
 
 
+class Server(uvicorn.Server):
+    """Tells what never ends by itself to end: on its way out the server waits for every answer under way."""
+
+    def __init__(self, config: uvicorn.Config, *, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
+
+
 def main() -> int:
     """Serve until told to stop; 2 if the environment is wrong, another number if the start failed."""
     try:
@@ -30,8 +44,9 @@ def main() -> int:
 
     from app.main import Instance  # after the settings are known to be right: it loads everything else
 
+    instance = Instance(settings, when_warm=spare_the_collector)
     config = uvicorn.Config(
-        Instance(settings, when_warm=spare_the_collector).asgi,
+        instance.asgi,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -41,7 +56,7 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = Server(config, ending=instance.feed.close)
     # The server ends in good order at these and then raises them once more: what was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

@@ -63,6 +63,11 @@ class Unwatched:
 UNWATCHED = Unwatched()
 
 
+def key_name(instance: int, provider: str) -> str:
+    """Name an instance's key for the call log."""
+    return f"{instance}:{provider}"
+
+
 class Call:
     """A call under way. Telling when its answer begins keeps the key's window exact; its end tells at the latest."""
 
@@ -100,7 +105,7 @@ class ManagedKey:
     ) -> None:
         self.provider = provider
         self.allowance = allowance
-        self._name = f"{instance}:{provider}"
+        self._name = key_name(instance, provider)
         self._clock = clock
         self._calls = calls
         self._budget = KeyBudget(clock, allowance)

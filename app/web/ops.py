@@ -1,5 +1,5 @@
-"""What the operator looks at: `/health`, `/stats`, `/metrics`; `/dashboard` has a folder of its own. The proxy serves all
-but the first on loopback only."""
+"""What the operator looks at: `/health`, `/stats`, `/metrics`; `/dashboard` has a folder of its own. The proxy serves
+all but the first on loopback only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from app.metrics import Metrics
 from app.web import stats
 from app.web.gauges import Gauges
 from app.worker.loop import Worker
+
 
 @dataclass(frozen=True, slots=True)
 class OpsPages:

@@ -53,6 +53,9 @@ def _member(member: Member, now: float) -> dict[str, Any]:
         "slots": snapshot.slots,
         "waiting": member.waiting,
         "done_today": dict(member.done_today),
+        "acked": snapshot.acked if member.alive else 0,
+        "ack_p50_s": snapshot.ack_p50_s if member.alive else None,
+        "ack_p99_s": snapshot.ack_p99_s if member.alive else None,
         "keys": {provider: asdict(key) for provider, key in snapshot.keys.items()},
     }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from app.__main__ import Server
 from app.clock import Clock
 from app.main import Instance
 from app.settings import InstanceSettings
@@ -54,7 +55,7 @@ def settings_for(sim: SimulatorServer, data_dir: Path, instance: int, **fields: 
     return InstanceSettings(**values | fields)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Leaves the process's signals to the test runner."""
 
     @contextlib.contextmanager
@@ -63,11 +64,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(asgi: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application on a free loopback port; yields its URL."""
+async def serving(asgi: Any, ending: Callable[[], None] = lambda: None) -> AsyncIterator[str]:
+    """Serve an ASGI application on a free loopback port; yields its URL. `ending` is called when it is told to stop."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.bind(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(asgi, log_config=None, access_log=False, lifespan="on", ws="none"))
+    config = uvicorn.Config(asgi, log_config=None, access_log=False, lifespan="on", ws="none")
+    server = _Server(config, ending=ending)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         while not server.started:
@@ -93,7 +95,7 @@ class RunningInstance:
 async def running(settings: InstanceSettings, clock: Clock | None = None) -> AsyncIterator[RunningInstance]:
     """Run one instance."""
     instance = Instance(settings, clock)
-    async with serving(instance.asgi) as url:
+    async with serving(instance.asgi, instance.feed.close) as url:
         yield RunningInstance(instance, url)
 
 
