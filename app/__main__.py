@@ -42,13 +42,16 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level, settings.instance_id, settings.secrets)
 
-    from app.main import Instance  # after the settings are known to be right: it loads everything else
+    # After the settings are known to be right: these load everything else.
+    from app.main import Instance
+    from app.web.protocol import InteractionsProtocol
 
     instance = Instance(settings, when_warm=spare_the_collector)
     config = uvicorn.Config(
         instance.asgi,
         host=settings.host,
         port=settings.port,
+        http=InteractionsProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -21,6 +21,7 @@ from app.balancing.budget import DAY_S, next_day
 from app.balancing.cooldowns import Cooldowns
 from app.clock import Clock
 from app.commands.base import JobCommand
+from app.deadline import SharedBound
 from app.discord.models import Interaction
 from app.discord.wire import TOKEN_LIFE_S
 from app.errors import StoreUnavailable
@@ -119,6 +120,7 @@ class Intake:
         self._puts_of = secrets.token_hex(8)  # this life's; asking the system for each put costs more than counting
         self._puts = itertools.count()
         self._withdrawals: set[asyncio.Task[None]] = set()
+        self._in_time = SharedBound(RECORD_WITHIN_S)
 
     async def accept(
         self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float, *, repeats: str = ""
@@ -160,7 +162,7 @@ class Intake:
     async def _record(self, job: NewJob, quota: int) -> Refusal | None:
         limits = self._limits(job, quota)
         try:
-            async with asyncio.timeout(RECORD_WITHIN_S):
+            async with self._in_time():
                 result = await self._put(job, limits)
         except (StoreUnavailable, TimeoutError) as error:
             log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")

@@ -54,9 +54,11 @@ class ServedBecause(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewJob:
     """An interaction to be recorded. Times are wall clock seconds; `payload` is the interaction's raw JSON body.
+
+    Nobody changes one, yet it is not frozen: each request makes one, and then it takes half the time.
 
     After `expires_at` nothing is sent any more. `put_by` names the request that brings it, for `JobStore.withdraw`.
     `repeats` names a finished job that this one does again, as it was or changed.

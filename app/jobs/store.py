@@ -41,7 +41,7 @@ class PutResult(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PutLimits:
     """What bounds new jobs; a duplicate of an accepted one is a duplicate whatever they say.
 

@@ -19,6 +19,7 @@ PATH: Final = "/interactions"
 LARGEST_BODY: Final = 1024 * 1024
 
 TOO_LARGE: Final = Reply(413, b'{"error":"the body is larger than 1 MiB"}', "too_large")
+BROKEN: Final = Reply(500, b'{"error":"internal error"}', "broken")
 NOT_ALLOWED: Final = Reply(405, b'{"error":"use POST"}', "not_allowed")
 
 
@@ -29,6 +30,7 @@ class InteractionsEndpoint:
         self._edge = edge
         self._rest = rest
         self._headers = [(b"content-type", b"application/json"), (b"x-quartet-instance", b"%d" % instance)]
+        self.head = b"".join(b"%s: %s\r\n" % header for header in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -46,8 +48,21 @@ class InteractionsEndpoint:
             return None
         if len(body) > LARGEST_BODY:
             return TOO_LARGE
-        headers = scope["headers"]
-        return await self._edge.on_interaction(body, _only(SIGNATURE_HEADER, headers), _only(TIMESTAMP_HEADER, headers))
+        return await self.answer(body, scope["headers"])
+
+    async def answer(self, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Reply:
+        """Answer a whole POST, given its raw body and its headers, names in lower case."""
+        signature = timestamp = None
+        signatures = timestamps = 0
+        for name, value in headers:
+            if name == SIGNATURE_HEADER:
+                signature, signatures = value, signatures + 1
+            elif name == TIMESTAMP_HEADER:
+                timestamp, timestamps = value, timestamps + 1
+        # Of two, one may be somebody else's.
+        if signatures != 1 or timestamps != 1:
+            signature = None
+        return await self._edge.on_interaction(body, signature, timestamp)
 
     async def _send(self, reply: Reply, send: Send) -> None:
         headers = [*self._headers, (b"content-length", b"%d" % len(reply.body))]
@@ -71,9 +86,3 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         body += message.get("body", b"")
     return bytes(body)
-
-
-def _only(name: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the header's value if it is there exactly once: of two, one may be somebody else's."""
-    values = [value for key, value in headers if key == name]
-    return values[0] if len(values) == 1 else None

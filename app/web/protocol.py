@@ -1,0 +1,161 @@
+"""uvicorn's HTTP protocol, with a short way for the one request that comes all the time.
+
+A `POST /interactions` needs none of what ASGI offers: no scope, no streamed body, no streamed answer. Its raw body and
+two headers go to the endpoint as soon as the body is whole, and the answer leaves in one write. Everything else takes
+uvicorn's own way, on the same connection: other paths and methods, requests that expect `100 Continue` or come before
+the last one was answered, and HTTP/1.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.discord.answers import Reply
+from app.web.interactions import BROKEN, LARGEST_BODY, PATH, TOO_LARGE, InteractionsEndpoint
+
+_URL = PATH.encode()
+
+log = structlog.get_logger("web")
+
+
+class _Whole:
+    """Stands where uvicorn's protocol expects an event of the request: nobody waits for it."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_WHOLE = _Whole()
+
+
+class DirectCycle:
+    """One request on the short way, as uvicorn's protocol looks at its requests."""
+
+    __slots__ = ("body", "disconnected", "keep_alive", "response_complete")
+
+    message_event = _WHOLE
+
+    def __init__(self, keep_alive: bool) -> None:
+        self.body = b""
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
+
+
+class InteractionsProtocol(HttpToolsProtocol):
+    """One connection. Give it to `uvicorn.Config(http=...)`; `config.app` is the `InteractionsEndpoint`."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        app = self.config.loaded_app
+        self._endpoint = app if isinstance(app, InteractionsEndpoint) else None
+        self._direct: DirectCycle | None = None
+        self._used_at = 0.0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Leave the timer alone: it looks for itself."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        left = self._used_at + self.timeout_keep_alive - self.loop.time()
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if left > 0 or busy:
+            self._look_later(max(left, 1.0))
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_later(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._used_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_later(self.timeout_keep_alive)
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self._direct = None
+
+    def on_headers_complete(self) -> None:
+        if self.url == _URL and self._may_be_direct():
+            self.cycle = self._direct = DirectCycle(self.parser.should_keep_alive())  # type: ignore[assignment]
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
+        super().on_headers_complete()
+
+    def _may_be_direct(self) -> bool:
+        parser = self.parser
+        return (
+            self._endpoint is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and parser.get_method() == b"POST"
+            and not self.expect_100_continue
+            and parser.get_http_version() == "1.1"
+            and not parser.should_upgrade()
+        )
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self._direct
+        if cycle is None:
+            super().on_body(body)
+        elif not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > LARGEST_BODY:
+                cycle.keep_alive = False  # what is still to come of it is not worth reading
+                self._write(cycle, TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        cycle = self._direct
+        if cycle is None:
+            super().on_message_complete()
+        elif not cycle.response_complete:
+            task = self.loop.create_task(self._answer(cycle, self.headers))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, cycle: DirectCycle, headers: list[tuple[bytes, bytes]]) -> None:
+        assert self._endpoint is not None
+        try:
+            reply = await self._endpoint.answer(cycle.body, headers)
+        except Exception:
+            log.exception("an interaction broke the endpoint")
+            reply = BROKEN
+        self._write(cycle, reply)
+
+    def _write(self, cycle: DirectCycle, reply: Reply) -> None:
+        """Send the whole answer in one piece; without a reader nobody misses it."""
+        cycle.response_complete = True
+        if cycle.disconnected:
+            return
+        assert self._endpoint is not None
+        head = [STATUS_LINE[reply.status]]
+        for name, value in self.server_state.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        head.append(self._endpoint.head)
+        if not cycle.keep_alive:
+            head.append(b"connection: close\r\n")
+        self.transport.write(b"%scontent-length: %d\r\n\r\n%s" % (b"".join(head), len(reply.body), reply.body))
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
