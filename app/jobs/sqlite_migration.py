@@ -109,7 +109,8 @@ def _keep(path: Path, found: int, known: int) -> None:
             os.fsync(file.fileno())
         fresh.replace(copy)
     except (OSError, sqlite3.Error) as error:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
         raise StoreUnavailable(_NO_ROOM.format(path=path, known=known, copy=copy, error=error)) from error
     log.info("the store is brought to a newer schema; the old one is kept", copy=str(copy), found=found, known=known)
 
