@@ -56,6 +56,9 @@ AT_ONCE = 24
 """Calls under way at once, each on a connection of its own."""
 
 LARGEST_BATCH = 256
+BATCHES_AT_ONCE = 2
+"""While the server runs one, the next is on its way."""
+
 GATHER_S = 0.004
 """How long a batch may grow while every turn of the event loop brings more. Without such a rush nothing waits."""
 
@@ -84,7 +87,8 @@ class _Batch:
     keys: tuple[str, ...]
     confirmed: bool
     waiting: list[_Pending] = field(default_factory=list)
-    busy: bool = False
+    gathering: bool = False
+    under_way: int = 0
 
 
 class RedisEngine:
@@ -196,9 +200,9 @@ class RedisEngine:
         loop = asyncio.get_running_loop()
         pending = _Pending(argument, loop.create_future())
         batch.waiting.append(pending)
-        if not batch.busy:
-            batch.busy = True
-            loop.call_soon(self._send_when_still, batch, 1, loop.time() + GATHER_S)
+        if not batch.gathering and batch.under_way < BATCHES_AT_ONCE:
+            batch.gathering = True
+            loop.call_soon(self._send_when_still, batch, len(batch.waiting), loop.time() + GATHER_S)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await pending.future
@@ -212,6 +216,8 @@ class RedisEngine:
         if seen < asked < LARGEST_BATCH and loop.time() < at_last:
             loop.call_soon(self._send_when_still, batch, asked, at_last)
         else:
+            batch.gathering = False
+            batch.under_way += 1
             task = loop.create_task(self._send(batch), name="store-batch")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -225,7 +231,7 @@ class RedisEngine:
                 if wanted:
                     await self._send_once(batch, wanted)
         finally:
-            batch.busy = False
+            batch.under_way -= 1
 
     async def _send_once(self, batch: _Batch, wanted: Sequence[_Pending]) -> None:
         args = [value for pending in wanted for value in pending.argument]
