@@ -204,6 +204,6 @@ def _unknown(file: EnvFile) -> list[str]:
 
 
 def _readable_by_others(file: EnvFile) -> list[str]:
-    if file.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+    if file.path.exists() and file.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         return [f"{file.path.name}: other users of this machine can read it; run: chmod 600 {file.path.name}"]
     return []

@@ -265,12 +265,16 @@ def doctor(
     signing_key_file: Annotated[Path | None, typer.Option("--signing-key-file", hidden=True)] = None,
 ) -> None:
     """Look for what keeps the bot from answering, as Discord does, and say what to do. Changes and costs nothing."""
+    from ops.doctor.command import from_environment
     from ops.doctor.command import run as run_doctor
 
-    path = env_file_path(env_file)
-    if not path.exists():
-        load(env_file)  # says what to do
-    raise typer.Exit(run_doctor(read_env_file(path), url, signing_key_file, out, err, machine=as_json))
+    file = from_environment()
+    if file is None:
+        path = env_file_path(env_file)
+        if not path.exists():
+            load(env_file)  # says what to do
+        file = read_env_file(path)
+    raise typer.Exit(run_doctor(file, url, signing_key_file, out, err, machine=as_json))
 
 
 @app.command()

@@ -80,18 +80,6 @@ def compose(env_file: Path, arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def output(env_file: Path, arguments: Sequence[str], *, within_s: float = 20.0) -> str:
-    """Return what a compose command prints; nothing if it fails or takes longer."""
-    command, environment = _prepared(env_file, arguments)
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
 def piped(
     env_file: Path, arguments: Sequence[str], *, source: IO[bytes] | None = None, out: IO[bytes] | None = None
 ) -> subprocess.CompletedProcess[bytes]:

@@ -13,9 +13,11 @@ import structlog
 from nacl.signing import SigningKey
 from rich.console import Console
 
+from ops.checks import VARIABLES
 from ops.doctor import Finding, signing_key, visit
+from ops.doctor.place import INSIDE
 from ops.doctor.report import Watch, as_json, summary_of, table_of
-from ops.envfile import EnvFile
+from ops.envfile import EnvFile, is_key
 from ops.failures import Exit, OpsError
 
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -41,6 +43,14 @@ def run(file: EnvFile, url: str, key_file: Path | None, out: Console, err: Conso
 
 async def _collected(file: EnvFile, url: str, key: SigningKey | None, watch: Watch) -> list[Finding]:
     return [finding async for finding in visit(file, watch, url=url, key=key)]
+
+
+def from_environment() -> EnvFile | None:
+    """In the tools container, which has no file, the configuration comes as the instances' does."""
+    if not os.environ.get(INSIDE):
+        return None
+    names = [name for name in os.environ if name in VARIABLES or is_key(name)]
+    return EnvFile(Path(".env.multi"), {name: os.environ[name] for name in names if os.environ[name]})
 
 
 def _key(path: Path | None) -> SigningKey | None:

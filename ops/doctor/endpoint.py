@@ -206,7 +206,7 @@ async def near(case: Case) -> Sequence[Finding]:
     for number, base in case.place.instances.items():
         subject = f"instance-{number}, signatures"
         findings += await probe_endpoint(case, case.near, subject, f"{base}/interactions")
-    if case.place.kind is Kind.CONTAINERS:
+    if case.place.kind is Kind.CONTAINERS and not case.place.instances:
         findings.append(
             not_checked(
                 "instances, signatures",

@@ -40,10 +40,7 @@ async def store(case: Case) -> Sequence[Finding]:
         advice = "docker compose --env-file .env.multi run --rm tools doctor"
         return [not_checked(STORE, "its file lies in the containers' volume", advice)]
     path = Path(url.removeprefix(SQLITE_PREFIX))
-    if case.place.kind is Kind.INSIDE or not path.is_absolute():
-        inside = case.place.kind is Kind.INSIDE and path.parent == case.settings.data_dir
-        path = case.place.paths.data_dir / path.name if inside else ROOT / path
-    return await aside(lambda: examine_file(path))
+    return await aside(lambda: examine_file(path if path.is_absolute() else ROOT / path))
 
 
 def examine_file(path: Path) -> list[Finding]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from app import VERSION
-from ops import docker
 from ops.checks import OperatorSettings
 from ops.doctor.asking import Answer, aside, ask
 from ops.doctor.case import Case
@@ -25,10 +22,8 @@ RESTART = "./deploy-multi.sh restart"
 async def programs(case: Case) -> Sequence[Finding]:
     """What keeps the programs running says of them."""
     place = case.place
-    if place.kind is Kind.NATIVE and place.status is not None:
+    if place.status is not None and place.status.running:
         return [_program(program) for program in place.status.programs]
-    if place.kind is Kind.CONTAINERS:
-        return await aside(lambda: _containers(case))
     if place.kind is Kind.INSIDE:
         return [not_checked("containers", "from within, only what they answer can be seen")]
     findings = []
@@ -51,43 +46,6 @@ def _program(program: ProgramStatus) -> Finding:
     return warning(program.name, detail, f"It keeps ending. {see}") if program.restarts >= MANY_RESTARTS else ok(
         program.name, detail
     )  # fmt: skip
-
-
-def _containers(case: Case) -> list[Finding]:
-    listed = docker.output(case.file.path, ["ps", "--all", "--format", "json"])
-    found = [_container(entry) for entry in _entries(listed)]
-    return found or [not_checked("containers", "the container engine does not list them")]
-
-
-def _entries(printed: str) -> Sequence[Mapping[str, Any]]:
-    """Docker Compose prints one object a line, older ones and Podman one list."""
-    try:
-        whole = json.loads(printed)
-        return [entry for entry in (whole if isinstance(whole, list) else [whole]) if isinstance(entry, dict)]
-    except ValueError:
-        pass
-    entries = []
-    for line in printed.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            entries.append(entry)
-    return entries
-
-
-def _container(entry: Mapping[str, Any]) -> Finding:
-    labels = entry.get("Labels")
-    labelled = labels.get("com.docker.compose.service", "") if isinstance(labels, dict) else ""
-    name = str(entry.get("Service") or labelled or entry.get("Name") or entry.get("Names") or "container")
-    state, status = str(entry.get("State", "")).lower(), str(entry.get("Status", ""))
-    health = str(entry.get("Health", "")) or ("unhealthy" if "unhealthy" in status else "")
-    detail = ", ".join(part for part in (state, health, status) if part)
-    if state == "exited" and entry.get("ExitCode") == 0:
-        return ok(name, detail)
-    well = state == "running" and health != "unhealthy"
-    return ok(name, detail) if well else fault(name, detail, f"See: ./deploy-multi.sh logs {name}")
 
 
 def _ports(settings: OperatorSettings) -> list[Finding]:

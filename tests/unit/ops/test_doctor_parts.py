@@ -18,7 +18,6 @@ from rich.console import Console
 from app import VERSION
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite_engine import SqliteEngine
-from ops import docker
 from ops.doctor import clocks, machine, store, system
 from ops.doctor.asking import Answer, aside
 from ops.doctor.case import Case
@@ -28,6 +27,7 @@ from ops.doctor.place import INSIDE, Kind, Place, look_around
 from ops.doctor.report import as_json, summary_of, table_of
 from ops.doctor.runner import Check, examine
 from ops.failures import Exit, OpsError
+from ops.status import ProgramStatus, Status
 from ops.system import Paths
 from tests.unit.ops.doctor_kit import a_case
 
@@ -201,37 +201,33 @@ def test_packages_other_than_the_locked_are_named(tmp_path: Path) -> None:
     assert machine._packages(tmp_path / "missing")[0].state is State.NOT_CHECKED
 
 
-DOCKER = {"Service": "instance-1", "State": "running", "Health": "healthy", "Status": "Up 2 hours (healthy)"}
-SICK = {"Service": "nginx", "State": "running", "Health": "unhealthy", "Status": "Up 1 minute (unhealthy)"}
-GONE = {"Service": "instance-2", "State": "exited", "Health": "", "Status": "Exited (1) 3 s ago", "ExitCode": 1}
-DONE = {"Service": "register", "State": "exited", "Health": "", "Status": "Exited (0)", "ExitCode": 0}
-PODMAN = {
-    "Labels": {"com.docker.compose.service": "instance-3"},
-    "State": "running",
-    "Status": "Up 5 minutes (unhealthy)",
-    "Names": ["quartet_instance-3_1"],
-}
+def program(name: str, state: str, health: str, *, restarts: int = 0, here: bool = True) -> ProgramStatus:
+    """A program as the supervisor or the container engine tells it."""
+    return ProgramStatus(name, state, 1, 60.0, restarts, "", health, here=here)
 
 
-@pytest.mark.parametrize(
-    "printed",
-    ["\n".join(json.dumps(entry) for entry in (DOCKER, SICK, GONE, DONE)), json.dumps([DOCKER, SICK, GONE, DONE])],
-)
-async def test_containers_are_judged_as_compose_lists_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str
-) -> None:
-    """One object a line or one list: what runs unhealthily or ended with an error is a fault, a finished task is none."""
-    monkeypatch.setattr(docker, "output", lambda *_: printed)
-    async with a_case(tmp_path, place=Place(Kind.CONTAINERS, Paths(tmp_path))) as case:
-        found = {finding.subject: finding.state for finding in await system.programs(case)}
-    assert found == {
+@pytest.mark.parametrize("kind", [Kind.NATIVE, Kind.CONTAINERS])
+async def test_programs_are_judged_as_they_are_kept(tmp_path: Path, kind: Kind) -> None:
+    """What is not healthy is a fault, what was restarted again and again a warning, native or in containers."""
+    programs = [
+        program("instance-1", "RUNNING", "healthy", restarts=1),
+        program("instance-2", "RUNNING", "healthy", restarts=7),
+        program("instance-3", "EXITED", ""),
+        program("instance-4", "ELSEWHERE", "no answer", here=False),
+        program("nginx", "RUNNING", "unhealthy (502)"),
+    ]
+    place = Place(kind, Paths(tmp_path), status=Status(True, programs, {}))
+    async with a_case(tmp_path, place=place) as case:
+        found = {finding.subject: finding for finding in await system.programs(case)}
+    assert {name: finding.state for name, finding in found.items()} == {
         "instance-1": State.OK,
+        "instance-2": State.WARNING,
+        "instance-3": State.FAULT,
+        "instance-4": State.FAULT,
         "nginx": State.FAULT,
-        "instance-2": State.FAULT,
-        "register": State.OK,
     }
-    assert system._container(PODMAN).subject == "instance-3"
-    assert not system._container(PODMAN).well
+    assert found["instance-2"].detail == "running, healthy, 7 restarts"
+    assert found["nginx"].advice == "See: ./deploy-multi.sh logs nginx"
 
 
 def test_an_instance_is_judged_by_what_it_says_of_itself() -> None:
@@ -339,10 +335,9 @@ def test_what_is_no_address_is_a_wrong_call_and_not_repeated(given: str) -> None
 
 
 async def test_inside_a_container_the_neighbours_are_known_by_name(tmp_path: Path) -> None:
-    """The tools service of docker-compose.yml says where the instances are; its data directory is the volume's."""
-    environment = {INSIDE: "1", "INSTANCE_ADDRESSES": "instance-1:8000,instance-2:8000", "DATA_DIR": "/data"}
+    """The tools service of docker-compose.yml says where the instances are."""
+    environment = {INSIDE: "1", "INSTANCE_ADDRESSES": "instance-1:8000,instance-2:8000"}
     async with a_case(tmp_path) as case:
         place = look_around(case.file, case.settings, environment)
     assert (place.kind, place.proxy) == (Kind.INSIDE, "http://nginx:8080")
     assert place.instances == {1: "http://instance-1:8000", 2: "http://instance-2:8000"}
-    assert place.paths.data_dir == Path("/data")
