@@ -5,9 +5,9 @@ Heartbeats are not: whoever lives gives new ones.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import cast
 
 from app.balancing.redis_state import CALLS_KEPT_S, COUNTERS_KEPT_S, RedisCallLog
@@ -19,7 +19,7 @@ from app.jobs.transfer import PAGE
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class DayCounter:
     """A counter of a day."""
 
     day: str
@@ -35,19 +35,30 @@ class CallStart:
     at: float
 
 
-def sqlite_counters(engine: SqliteEngine) -> SqliteTable[Counter]:
+def sqlite_counters(engine: SqliteEngine) -> SqliteTable[DayCounter]:
     """Return the counters of the file; of two values of one counter the larger is right, since they only grow."""
     keep = (
         "INSERT INTO counters (day, name, value) VALUES (?,?,?) "
         "ON CONFLICT (day, name) DO UPDATE SET value=excluded.value WHERE excluded.value>value"
     )
-    return SqliteTable(engine, "counters", ["day", "name"], ["day", "name", "value"], Counter, keep=keep)
+    return SqliteTable(engine, "counters", ["day", "name"], ["day", "name", "value"], DayCounter, keep=keep)
 
 
 def sqlite_calls(engine: SqliteEngine) -> SqliteTable[CallStart]:
-    """Return the call starts of the file."""
-    keep = "INSERT INTO calls (key, at) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM calls WHERE key=?1 AND at=?2)"
-    return SqliteTable(engine, "calls", ["rowid"], ["key", "at"], CallStart, keep=keep)
+    """Return the call starts of the file; to be used for one move, since it numbers what it takes over."""
+    keep = "INSERT INTO calls (key, at) SELECT ?1, ?2 WHERE (SELECT count(*) FROM calls WHERE key=?1 AND at=?2)<=?3"
+    seen: Counter[CallStart] = Counter()
+
+    def row(start: CallStart) -> tuple[str, float, int]:
+        return start.key, start.at, _nth(seen, start)
+
+    return SqliteTable(engine, "calls", ["rowid"], ["key", "at"], CallStart, row=row, keep=keep)
+
+
+def _nth(seen: Counter[CallStart], start: CallStart) -> int:
+    """Number the starts of one moment, so that two are two, and the same two when they are moved again."""
+    seen[start] += 1
+    return seen[start] - 1
 
 
 _COUNTERS = f"""
@@ -87,23 +98,24 @@ class RedisCounterTransfer:
         self._engine = engine
         self._keep = engine.script(_COUNTERS)
 
-    async def pages(self) -> AsyncIterator[Sequence[Counter]]:
+    async def pages(self) -> AsyncIterator[Sequence[DayCounter]]:
         async for key, found in hashes(self._engine, self._engine.key("counters", "????-??-??")):
             day = key.rpartition(":")[2]
-            yield [Counter(day, name.decode(), int(value)) for name, value in found.items()]
+            yield [DayCounter(day, name.decode(), int(value)) for name, value in found.items()]
 
-    async def take_over(self, records: Sequence[Counter]) -> int:
+    async def take_over(self, records: Sequence[DayCounter]) -> int:
         key = self._engine.key
         arguments = [value for counter in records for value in (counter.day, counter.name, counter.value)]
         return int(await self._engine.run(self._keep, [key("counters", ""), key("counters", "days")], arguments))
 
 
 class RedisCallTransfer:
-    """The call starts of the server."""
+    """The call starts of the server; to be used for one move, since it numbers what it takes over."""
 
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
         self._log = RedisCallLog(engine)
+        self._seen: Counter[CallStart] = Counter()
         self._keep = engine.script(_CALLS)
 
     async def pages(self) -> AsyncIterator[Sequence[CallStart]]:
@@ -116,8 +128,7 @@ class RedisCallTransfer:
 
     async def take_over(self, records: Sequence[CallStart]) -> int:
         arguments: list[str | float] = []
-        for start, same in groupby(sorted(records, key=lambda start: (start.key, start.at))):
-            for n, _ in enumerate(same):  # the name makes it the same start when it is moved again
-                arguments += (start.key, start.at, f"moved:{start.at!r}:{n}")
+        for start in records:
+            arguments += (start.key, start.at, f"moved:{start.at!r}:{_nth(self._seen, start)}")
         key = self._engine.key
         return int(await self._engine.run(self._keep, [key("calls", ""), key("calls", "keys")], arguments))

@@ -14,6 +14,8 @@ from app.jobs.transfer import PAGE, StoredJob
 SCANNED = 500
 """Keys looked at in one step: other clients come between."""
 
+LARGEST_PIECE = 4 * 1024 * 1024
+
 Fields = Mapping[bytes, bytes]
 
 _NUMBERS = ("home", "owner", "fence", "attempts", "pinned", "avoid", "stop")
@@ -79,12 +81,30 @@ class RedisJobTransfer:
             yield [_job(id, fields, leases.get(id.encode())) for id, fields in found if fields]
 
     async def take_over(self, records: Sequence[StoredJob]) -> int:
+        return sum([await self._keep(some) for some in _bounded(records)])
+
+    async def _keep(self, jobs: Sequence[StoredJob]) -> int:
         arguments: list[str | bytes | int | float] = []
-        for job in records:
+        for job in jobs:
             fields = list(_fields(job))
             ttl = DONE_TTL_S if job.finished_at is not None else max(0, job.expires_at - job.received_at) + OPEN_TTL_S
             arguments += [job.id, len(fields) // 2, *fields, job.lease_until or "", int(ttl)]
         return int(await self._engine.run(TAKE_OVER, (), arguments))
+
+
+def _bounded(jobs: Sequence[StoredJob]) -> Iterator[Sequence[StoredJob]]:
+    """Cut jobs into pieces that the server takes in in good time: a result may be many megabytes."""
+    piece: list[StoredJob] = []
+    size = 0
+    for job in jobs:
+        weight = len(job.payload or b"") + len(job.result or b"")
+        if piece and size + weight > LARGEST_PIECE:
+            yield piece
+            piece, size = [], 0
+        piece.append(job)
+        size += weight
+    if piece:
+        yield piece
 
 
 def _fields(job: StoredJob) -> Iterator[str | bytes | int | float]:

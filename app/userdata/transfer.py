@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import astuple, dataclass
@@ -115,7 +116,7 @@ class RedisTurnTransfer:
             yield [turn_of(key.removeprefix(self._engine.key("turn", "")), dict(found))]
 
     async def take_over(self, records: Sequence[Turn]) -> int:
-        return sum([await self._kept.keep(turn, replace=False) for turn in records])
+        return sum(await asyncio.gather(*(self._kept.keep(turn, replace=False) for turn in records)))
 
 
 class RedisFreshStartTransfer:
@@ -131,7 +132,8 @@ class RedisFreshStartTransfer:
             yield [FreshStart(user, channel.decode(), float(at)) for channel, at in found.items()]
 
     async def take_over(self, records: Sequence[FreshStart]) -> int:
-        return sum([await self._kept.keep_fresh_start(it.user_id, it.channel_id, it.at) for it in records])
+        kept = (self._kept.keep_fresh_start(start.user_id, start.channel_id, start.at) for start in records)
+        return sum(await asyncio.gather(*kept))
 
 
 class RedisChoiceTransfer:
@@ -164,11 +166,11 @@ class RedisUsageTransfer:
             yield [_usage_row(day, user, name.decode(), sums) for name, sums in found.items()]
 
     async def take_over(self, records: Sequence[UsageRow]) -> int:
-        kept = 0
-        for row in records:
-            day, user, guild, kind, *sums = astuple(row)
-            kept += await self._kept.keep(day, user, guild, kind, cast(list[int], sums), only_new=True)
-        return kept
+        return sum(await asyncio.gather(*map(self._keep, records)))
+
+    async def _keep(self, row: UsageRow) -> bool:
+        day, user, guild, kind, *sums = astuple(row)
+        return await self._kept.keep(day, user, guild, kind, cast(list[int], sums), only_new=True)
 
 
 def _usage_row(day: str, user_id: str, name: str, sums: bytes) -> UsageRow:
