@@ -22,9 +22,15 @@ START_S = 30.0
 
 
 class Process:
-    """One `python -m app`; `start` again after `kill` is the next life of the same instance."""
+    """One `python -m app`; `start` again after `kill` is the next life of the same instance.
 
-    def __init__(self, sim: SimulatorServer, data_dir: Path, instance: int, count: int) -> None:
+    With `logs` it writes every line to `instance-<k>.log` in that directory, else warnings to nowhere.
+    """
+
+    def __init__(
+        self, sim: SimulatorServer, data_dir: Path, instance: int, count: int, *, logs: Path | None = None
+    ) -> None:
+        self._log = logs / f"instance-{instance}.log" if logs else Path(os.devnull)
         self.port = free_port(0, avoid={0})
         self.url = f"http://127.0.0.1:{self.port}"
         self.interactions = f"{self.url}/interactions"
@@ -34,16 +40,17 @@ class Process:
             "DISCORD_APPLICATION_ID": sim.app.world.config.application_id, "DISCORD_PUBLIC_KEY": sim.public_key,
             "DISCORD_TOKEN": "simulated-bot-token", "DISCORD_API_URL": sim.discord_url,
             "OPENAI_BASE_URL": sim.openai_url, "STABILITY_BASE_URL": sim.stability_url,
-            "MINIMAX_BASE_URL": sim.minimax_url, "LOG_LEVEL": "WARNING",
+            "MINIMAX_BASE_URL": sim.minimax_url, "LOG_LEVEL": "INFO" if logs else "WARNING",
             **{f"{provider.upper()}_API_KEY": key_of(provider, instance) for provider in PROVIDERS},
         }  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start and wait until it is healthy."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app", env=self._environment, stdout=asyncio.subprocess.DEVNULL
-        )
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "app", env=self._environment, stdout=log
+            )
         async with httpx2.AsyncClient(trust_env=False) as client:
 
             async def ready() -> bool:
@@ -55,6 +62,15 @@ class Process:
 
             await wait_until(ready, START_S, "the instance is healthy and may lease")
 
+    async def run_to_end(self) -> tuple[int | None, str]:
+        """Start what is expected to end by itself; returns its exit code and all it said."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app", env=self._environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(process.communicate(), START_S)
+        return process.returncode, said.decode()
+
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it: SIGKILL as the kernel would, SIGTERM as an operator would."""
         process, self._process = self._process, None
@@ -64,9 +80,11 @@ class Process:
 
 
 @asynccontextmanager
-async def processes(sim: SimulatorServer, data_dir: Path, count: int) -> AsyncIterator[list[Process]]:
+async def processes(
+    sim: SimulatorServer, data_dir: Path, count: int, *, logs: Path | None = None
+) -> AsyncIterator[list[Process]]:
     """Run `count` instances that share one file."""
-    running = [Process(sim, data_dir, instance, count) for instance in range(1, count + 1)]
+    running = [Process(sim, data_dir, instance, count, logs=logs) for instance in range(1, count + 1)]
     try:
         await asyncio.gather(*(process.start() for process in running))
         yield running

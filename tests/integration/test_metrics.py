@@ -91,7 +91,7 @@ async def traffic(running: System) -> None:
 
 
 async def test_what_is_asked_for_is_shown(tmp_path: Path) -> None:
-    """Every metric that an alert or a panel reads exists in an instance, with its labels; no user and no key is named."""
+    """Every metric that an alert or a panel reads is in an instance, with its labels; no user and no key is named."""
     async with system(tmp_path, image_cooldown_s=0, video_cooldown_s=0) as one:
         await traffic(one)
         page = await scraped(one)
