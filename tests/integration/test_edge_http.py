@@ -187,6 +187,8 @@ async def test_two_headers_of_one_name(client: httpx2.AsyncClient) -> None:
         ("OPTIONS", "/interactions", 405), ("POST", "/interactions/", 404), ("GET", "/", 404), ("GET", "/docs", 404),
         ("GET", "/openapi.json", 404), ("POST", "/health", 405), ("GET", "/health", 200), ("HEAD", "/health", 200),
         ("GET", "/stats", 200), ("GET", "/metrics", 200), ("GET", "/dashboard", 200),
+        ("HEAD", "/stats", 200), ("HEAD", "/metrics", 200), ("HEAD", "/dashboard", 200), ("POST", "/dashboard", 405),
+        ("GET", "/dashboard/main.js", 200), ("HEAD", "/dashboard/events", 200), ("GET", "/dashboard/page.html", 404),
     ],
 )  # fmt: skip
 async def test_what_there_is(client: httpx2.AsyncClient, method: str, path: str, status: int) -> None:

@@ -90,8 +90,8 @@ class Feed:
             await self._send(listener, send, RETRY + self._newest)
             self._start()
             while not (listener.gone or self._closed):
-                listener.wake.clear()
                 await listener.wake.wait()
+                listener.wake.clear()  # before the newest is looked up: what comes while it is sent wakes again
                 if not (listener.gone or self._closed):
                     await self._send(listener, send, self._newest)
             if not listener.gone:
