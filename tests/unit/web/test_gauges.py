@@ -12,12 +12,14 @@ import pytest
 from app.balancing.budget import Allowance, KeyState
 from app.balancing.keyset import MINIMAX, OPENAI, STABILITY, KeySet, ManagedKey
 from app.errors import ProviderKeyRejected, StoreUnavailable
-from app.jobs.store import JobStore
+from app.jobs.store import JobStore, QueueCounts
 from app.web import gauges
 from app.web.gauges import Gauges
 from app.worker.loop import Worker
 from tests.unit.worker.bench_worker import Bench
 from tests.unit.worker.memory import MemoryCalls
+
+STATES = ("waiting", "running")
 
 
 def looking(bench: Bench, **fields: Any) -> Gauges:
@@ -83,10 +85,10 @@ async def test_the_queue_and_its_oldest() -> None:
     await bench.store.put(bench.new("1"))
     await bench.clock.advance(3)
     await bench.store.put(bench.new("2", home=2))
-    await bench.beat()
+    bench.overview.counts = QueueCounts(waiting={1: 1, 2: 4}, running={1: 3})
     found = await seen(looking(bench))
-    assert found["quartet_queue_jobs", "1", "waiting"] == found["quartet_queue_jobs", "2", "waiting"] == 1
-    assert found["quartet_queue_jobs", "2", "running"] == 0
+    places = {(home, state): found["quartet_queue_jobs", home, state] for home in "12" for state in STATES}
+    assert places == {("1", "waiting"): 1, ("2", "waiting"): 4, ("1", "running"): 3, ("2", "running"): 0}
     assert found["quartet_queue_oldest_seconds",] == 3
 
 
