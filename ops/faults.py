@@ -18,9 +18,10 @@ from rich.table import Table
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
 from ops.nginx import ensure_nginx
+from ops.redis_server import ensure_redis
 
 FAULTS = range(1, 17)
-STORES = ("sqlite",)
+STORES = ("sqlite", "redis")
 REPORTS = ROOT / "data" / "faults"
 TESTS = ROOT / "tests" / "faults"
 
@@ -29,19 +30,21 @@ def faults(
     number: Annotated[int | None, typer.Argument(min=1, max=16, help="Which one; all of them without it.")] = None,
     full: Annotated[bool, typer.Option("--full", help="With the full figures; some take most of an hour.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="Replays the same faults.")] = None,
-    store: Annotated[str, typer.Option("--store", help="sqlite is the one store this version has.")] = "sqlite",
+    store: Annotated[str, typer.Option("--store", help="sqlite or redis: where jobs are kept.")] = "sqlite",
     report: Annotated[Path, typer.Option("--report", metavar="DIR", help="Where the records go.")] = REPORTS,
 ) -> None:
     """Break the running system in sixteen ways, judge it by the simulator's ledger, and write a report."""
     if store not in STORES:
-        raise OpsError(f"--store {store}: this version has {', '.join(STORES)}.", code=Exit.CONFIGURATION)
+        raise OpsError(f"--store {store}: there are {' and '.join(STORES)}.", code=Exit.CONFIGURATION)
     console = Console(highlight=False, soft_wrap=True)
     ensure_nginx()
     chosen = [number] if number else list(FAULTS)
     seed = secrets.randbelow(2**31) if seed is None else seed
     place = (Path(os.environ.get("QUARTET_CWD", ".")) / report).resolve() if report != REPORTS else REPORTS
     began = time.time()
-    code = _run(chosen, full=full, seed=seed, report=place)
+    if store == "redis":
+        ensure_redis()
+    code = _run(chosen, full=full, seed=seed, report=place, store=store)
     records = [record for record in _records(place) if record["began_wall"] >= began]
     _write(place, records, seed)
     console.print(_table(records))
@@ -49,7 +52,7 @@ def faults(
     raise typer.Exit(Exit.OK if code == 0 and records and all(r["ok"] for r in records) else Exit.FAILED)
 
 
-def _run(chosen: list[int], *, full: bool, seed: int, report: Path) -> int:
+def _run(chosen: list[int], *, full: bool, seed: int, report: Path, store: str) -> int:
     """Run them one after the other in one pytest; a record is written for each."""
     files = [str(path) for n in chosen for path in sorted(TESTS.glob(f"test_fault_{n:02d}_*.py"))]
     environment = {
@@ -58,6 +61,7 @@ def _run(chosen: list[int], *, full: bool, seed: int, report: Path) -> int:
         "QUARTET_FAULTS_SEED": str(seed),
         "QUARTET_FAULTS_FORM": "full" if full else "short",
         "QUARTET_FAULTS_REPORT": str(report),
+        "QUARTET_FAULTS_STORE": store,
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -13,6 +13,7 @@ from ops.chromium import ensure_chromium
 from ops.envfile import ROOT
 from ops.failures import Exit, OpsError
 from ops.nginx import ensure_nginx
+from ops.redis_server import ensure_redis
 
 _LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 STEPS: list[tuple[str, list[str]]] = [
@@ -25,7 +26,7 @@ STEPS: list[tuple[str, list[str]]] = [
 
 def run_tests(pytest_arguments: Sequence[str], console: Console) -> int:
     """Run every step even if one fails, so that one run shows all there is to repair."""
-    for ensure in (ensure_nginx, ensure_chromium):
+    for ensure in (ensure_nginx, ensure_chromium, ensure_redis):
         try:
             ensure()
         except OpsError as error:

@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One server with its data in `directory`. It listens on a Unix socket and, if `tcp`, on a port of loopback."""
+    """One server, its data in `directory`. It listens on a Unix socket there or, if `tcp`, on a port of loopback."""
 
     def __init__(self, directory: Path, *, tcp: bool = False, **config: str) -> None:
         self.directory = directory
@@ -74,8 +74,8 @@ class RedisServer:
         """Start it, with the data that it has; returns once it answers."""
         program = require_redis()
         settings = {
-            "port": str(self.port), "bind": "127.0.0.1", "unixsocket": str(self.socket), "dir": str(self.directory),
-            "logfile": "redis.log", **self.config,
+            "port": str(self.port), "bind": "127.0.0.1", "dir": str(self.directory), "logfile": "redis.log",
+            **({} if self.port else {"unixsocket": str(self.socket)}), **self.config,
         }  # fmt: skip
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -100,7 +100,7 @@ class RedisServer:
 
     def call(self, *command: Any) -> Any:
         """Run one command on a connection of its own and return the reply."""
-        client = redis.Redis(unix_socket_path=str(self.socket), password=self.password, socket_timeout=5)
+        client = redis.Redis.from_url(self.url, socket_timeout=5)
         with contextlib.closing(client):
             return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
@@ -108,9 +108,9 @@ class RedisServer:
         """Change a setting of the running server."""
         self.call("CONFIG", "SET", name, value)
 
-    def keys(self) -> list[str]:
-        """Every key, sorted."""
-        return sorted(key.decode() for key in self.call("KEYS", "*"))
+    def keys(self, pattern: str = "*") -> list[str]:
+        """Every key that fits, sorted."""
+        return sorted(key.decode() for key in self.call("KEYS", pattern))
 
     def kill(self) -> None:
         """End it at once, as if its machine had stopped."""

@@ -86,7 +86,8 @@ class Record:
     def write(self, directory: Path) -> Path:
         """Write both forms and return the Markdown's path."""
         directory.mkdir(parents=True, exist_ok=True)
-        name = f"fault-{self.number:02d}{f'-{self.part}' if self.part else ''}-{self.scale}"
+        parts = (f"{self.number:02d}", self.part, self.scale, "" if self.store == "sqlite" else self.store)
+        name = "-".join(("fault", *filter(None, parts)))
         values = {**asdict(self), "ok": self.ok}
         (directory / f"{name}.json").write_text(json.dumps(values, indent=2, ensure_ascii=False, default=str) + "\n")
         path = directory / f"{name}.md"

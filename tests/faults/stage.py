@@ -29,6 +29,7 @@ from ops.shutdown import stop
 from ops.system import Paths
 from simulator.client import ControlClient
 from tests.acceptance.native_kit import free_block
+from tests.redis_kit import RedisServer
 
 APPLICATION_ID = "1200000000000000000"
 BOT_TOKEN = "simulated-bot-token-of-the-fault-tests"
@@ -58,6 +59,7 @@ class Stage:
     public_key: str
     began: float
     happenings: list[Happening] = field(default_factory=list)
+    redis: RedisServer | None = None
 
     @property
     def interactions(self) -> str:
@@ -148,6 +150,8 @@ class Stage:
 
     def jobs(self) -> list[tuple[str, str, int, str]]:
         """Every job in the store: id, state, attempts, outcome. Only for what no ledger can show."""
+        if self.redis is not None:
+            return _jobs_in(self.redis)
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             return connection.execute("SELECT id, state, attempts, outcome FROM jobs ORDER BY seq").fetchall()
 
@@ -179,19 +183,24 @@ async def stage(
     settings: Mapping[str, str] | None = None,
     simulator: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    store: str = "sqlite",
 ) -> AsyncIterator[Stage]:
     """Start everything; `settings` are variables of the env file, `simulator` fields of its configuration.
 
-    `tree` is the checkout whose application runs, `environment` what the supervisor and its programs find in theirs.
+    With the `store` "redis" a server of its own keeps everything, flushing always. `tree` is the checkout whose
+    application runs, `environment` what the supervisor and its programs find in theirs.
     """
     base = free_block(count + 3)
     keys = {f"{name}_{k}": f"simulated-{rng.getrandbits(96):024x}" for k in range(1, count + 1) for name in KEY_NAMES}
     process, facts = await asyncio.to_thread(_start_simulator, directory, base + 2, rng, keys, dict(simulator or {}))
     system = None
+    redis = await asyncio.to_thread(_start_redis, directory) if store == "redis" else None
     try:
-        _write_env_file(directory, base, count, keys, facts["public_key"], settings or {})
+        settings = {**({"STORE_URL": redis.url} if redis is not None else {}), **(settings or {})}
+        _write_env_file(directory, base, count, keys, facts["public_key"], settings)
         async with ControlClient(facts["url"]) as control:
             system = Stage(directory, tree, base, count, keys, process, control, facts["public_key"], time.monotonic())
+            system.redis = redis
             begun = await asyncio.to_thread(
                 _ops, tree, system.env_file, ("start", "--native"), START_TIMEOUT_S, environment
             )
@@ -199,7 +208,27 @@ async def stage(
             system.began = time.monotonic()
             yield system
     finally:
-        await asyncio.to_thread(_end, system, process)
+        try:
+            await asyncio.to_thread(_end, system, process)
+        finally:
+            if redis is not None:
+                await asyncio.to_thread(redis.kill)
+
+
+def _start_redis(directory: Path) -> RedisServer:
+    place = directory / "redis"
+    place.mkdir(parents=True)
+    return RedisServer(place, tcp=True).start()
+
+
+def _jobs_in(server: RedisServer) -> list[tuple[str, str, int, str]]:
+    """Read the jobs' hashes (docs/store.md), in the order in which they were accepted."""
+    found = []
+    for key in server.keys("{quartet}:job:*"):
+        seq, *fields = server.call("HMGET", key, "seq", "state", "attempts", "outcome")
+        state, attempts, outcome = ((value or b"").decode() for value in fields)
+        found.append((int(seq), (key.rpartition(":")[2], state, int(attempts), outcome)))
+    return [job for _, job in sorted(found)]
 
 
 def _start_simulator(

@@ -11,6 +11,7 @@ from tests.faults.stage import Stage
 from tests.faults.trial import Trial
 
 NUMBER = 1
+STORES = ("sqlite", "redis")
 TITLE = "kill -9 of a random instance at random moments"
 DOWN_S = 5.5
 LEAST_PAUSE_S = 1.5

@@ -11,6 +11,7 @@ from tests.faults.load import Ask, chats, play
 from tests.faults.trial import Trial
 
 NUMBER = 6
+STORES = ("sqlite", "redis")
 TITLE = "each interaction 1 to 5 times at once over all instances"
 
 pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.nginx, pytest.mark.timeout(600)]

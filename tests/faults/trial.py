@@ -30,11 +30,12 @@ class Trial:
     rng: random.Random
     directory: Path
     report: Path
+    store: str = "sqlite"
     record: Record = field(init=False)
     _pressure: Pressure = field(init=False, default_factory=Pressure)
 
     def __post_init__(self) -> None:
-        self.record = Record(self.number, self.title, self.seed, "full" if self.full else "short")
+        self.record = Record(self.number, self.title, self.seed, "full" if self.full else "short", self.store)
 
     def size(self, short: T, full: T) -> T:
         """Return the figure of this run's form."""
@@ -44,7 +45,7 @@ class Trial:
     async def stage(self, name: str = "stage", **more: Any) -> AsyncIterator[tuple[Stage, Judge]]:
         """Run a system; see `tests.faults.stage.stage` for what can be chosen."""
         options = more.pop("judge", {})
-        async with stage(self.directory / name, self.rng, **more) as running:
+        async with stage(self.directory / name, self.rng, **{"store": self.store, **more}) as running:
             self._pressure = Pressure()
             yield running, Judge(running.ledger, **options)
 
@@ -56,7 +57,7 @@ class Trial:
         outputs = [running.paths.logs, running.paths.run, running.ledger, running.directory / "simulator.log"]
         report.leaks = await asyncio.to_thread(leaks, outputs, running.secrets)
         # The store holds tokens by design, until their jobs are done; it never holds a key.
-        stores = sorted(running.paths.data_dir.glob("*.db*"))
+        stores = sorted([*running.paths.data_dir.glob("*.db*"), *running.directory.glob("redis/**/*.aof")])
         report.leaks += await asyncio.to_thread(leaks, stores, running.secrets, tokens=False)
         if pages:
             report.leaks += leaks_in(await asyncio.to_thread(running.pages), running.secrets)
