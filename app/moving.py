@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,23 +63,26 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found and moved, by kind; `jobs` are those found, by state."""
+    """What was found and moved, by kind. `jobs`: those found, by state; `remarks`: what is risky about the target."""
 
     source: str
     target: str
     kinds: Mapping[str, Moved]
     jobs: Mapping[str, int]
+    remarks: Sequence[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{"from", "to", "jobs_found": {"waiting", "running", "done"}, "kinds": {…: {"found", "moved"}}}`."""
+        """Return `{"from", "to", "jobs_found": {state: count}, "kinds": {kind: {"found", "moved"}}, "remarks"}`."""
         kinds = {name: asdict(moved) for name, moved in self.kinds.items()}
-        return {"from": self.source, "to": self.target, "jobs_found": dict(self.jobs), "kinds": kinds}
+        places, jobs = {"from": self.source, "to": self.target}, dict(self.jobs)
+        return {**places, "jobs_found": jobs, "kinds": kinds, "remarks": list(self.remarks)}
 
 
 class Place:
     """A store to move from or to. As text it names the place and never a password."""
 
     def __init__(self, url: str) -> None:
+        self._server: RedisEngine | None = None
         if url.startswith(SQLITE_PREFIX):
             self.path: Path | None = Path(url.removeprefix(SQLITE_PREFIX))
             file = SqliteEngine(self.path, MIGRATIONS, OLDEST_COMPATIBLE)
@@ -89,11 +92,16 @@ class Place:
             self.path = None
             self.name, self.storage, self.kinds = str(server.address), redis_storage(server), _of_server(server)
             self.name = f"{self.name}, database {server.address.db}"
+            self._server = server
         else:
             raise ValueError("is no store's URL: expected sqlite:///path/to/file.db or redis://host:6379/0")
 
     def __str__(self) -> str:
         return self.name
+
+    async def remarks(self) -> Sequence[str]:
+        """Say what is risky about it, a sentence each."""
+        return await self._server.remarks() if self._server is not None else ()
 
 
 # The users' own choices first, the jobs last: what a job's answer leans on is there when it is.
@@ -159,7 +167,7 @@ async def _move_all(source: Place, target: Place, progress: Progress) -> Report:
             if kind == JOBS:
                 states.update(job.state for job in page)
             progress(kind, moved.found, moved.moved)
-    return Report(str(source), str(target), kinds, states)
+    return Report(str(source), str(target), kinds, states, await target.remarks())
 
 
 async def _beats(place: Place) -> Mapping[int, float]:

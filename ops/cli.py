@@ -334,6 +334,37 @@ def restore(
             out.print(line, markup=False)
 
 
+@app.command()
+def migrate(
+    target: Annotated[
+        str, typer.Option("--to", metavar="URL", envvar="MIGRATE_TO", help="redis://… or sqlite:///…", show_envvar=True)
+    ],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", envvar="MIGRATE_FROM", help="Default: the env file's STORE_URL.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    native_mode: NativeOption = False,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Move the store to another server or file, with no instance running: open jobs, and all that is kept of users.
+
+    May be repeated: what is there already stays as it is. Nothing is deleted from the old store. A password is better
+    given in the environment: MIGRATE_TO=redis://… ./deploy-multi.sh migrate
+    """
+    from ops.migration import migrate as migrate_store
+    from ops.migration import told
+
+    paths, path = locate(env_file), env_file_path(env_file)
+    with only_one(paths), err.status("Moving ...") as status:
+        containers = _in_containers(paths, native_mode)
+        report = migrate_store(path, source, target, containers=containers, say=status.update)
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        for line in told(report):
+            out.print(line, markup=False)
+
+
 def _in_containers(paths: Paths, native_mode: bool) -> bool:
     """Whether the store is the containers', by the same rule as for `start`."""
     return not native_mode and native.running(paths) is None and docker.engine_answers()

@@ -96,6 +96,13 @@ def piped(
     )
 
 
+def started(env_file: Path, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
+    """Start a compose command whose input and output are ours, line by line; `errors` takes what it complains of."""
+    command, environment = _prepared(env_file, arguments)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=errors, text=True)
+
+
 def _quietly(engine: Engine, file: EnvFile, arguments: Sequence[str], what: str, show: Say | None = None) -> None:
     """Run a compose command; if it fails, its last lines and what they mean become the error."""
     command = [*command_of(engine, file, _profiles(file)), *arguments]
