@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def test_anything_can_be_logged(lines: Lines, value: Any, around: str) -> None:
 
 _SERVE = """
 import sys
+import threading
 from app.__main__ import main
 sys.exit(main())
 """
@@ -242,3 +244,95 @@ def test_a_wrong_environment_is_told_without_a_value() -> None:
         ["DISCORD_APPLICATION_ID", "DISCORD_PUBLIC_KEY", "INSTANCE_ID", "MINIMAX_API_KEY", "OPENAI_API_KEY", "PORT",
          "STABILITY_API_KEY"]
     )  # fmt: skip
+
+
+def test_a_step_of_a_job_has_the_same_shape(lines: Lines) -> None:
+    """Like every other line; from the lease on (there is a fence) it names the key set; a secret in it is masked."""
+    logs.journal("job accepted", {"interaction": "1300000000000000001", "home": 2})
+    logs.journal("job lost", {"interaction": "13", "fence": 4, "error": f"for {SECRET}"}, logging.WARNING)
+    accepted, lost = lines()
+    assert accepted.pop("timestamp").endswith("Z") and lost.pop("timestamp").endswith("Z")
+    assert accepted == {
+        "event": "job accepted", "interaction": "1300000000000000001", "home": 2, "level": "info", "logger": "journal",
+        "instance": 3,
+    }  # fmt: skip
+    assert lost == {
+        "event": "job lost", "interaction": "13", "fence": 4, "error": f"for {MASK}", "level": "warning",
+        "logger": "journal", "instance": 3, "key_set": 3,
+    }  # fmt: skip
+
+
+def test_the_steps_can_be_left_out(lines: Lines) -> None:
+    """With `LOG_LEVEL=WARNING` only what is worth a warning is written, and nothing is made for nobody."""
+    logging.root.setLevel("WARNING")
+    assert not logs.wanted(logging.INFO) and logs.wanted(logging.WARNING)
+    logs.journal("job accepted", {"interaction": "13"})
+    assert lines() == []
+
+
+def test_what_is_remembered_of_texts_never_unmasks(lines: Lines) -> None:
+    """The same text twice, once among others: each time it is masked, also where it was seen before."""
+    for _ in range(3):
+        structlog.get_logger("test").info("event", value=SECRET, token="abc", plain="abc")
+        logs.journal("event", {"value": SECRET, "token": "abc", "plain": "abc"})
+    for line in lines():
+        assert (line["value"], line["token"], line["plain"]) == (MASK, MASK, "abc")
+
+
+class StuckPipe(io.StringIO):
+    """Takes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+        self.reached = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reached.set()
+        assert self.let_go.wait(30)
+        return super().write(text)
+
+
+def record(text: str) -> logging.LogRecord:
+    return logging.LogRecord("test", logging.INFO, "", 0, text, (), None)
+
+
+def test_a_reader_that_does_not_keep_up_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Symptom: with a full pipe the event loop stood still in `write`, and Discord got no answer. Rule: lines wait, a
+    bounded number of them; what is beyond that is counted and lost; what waited comes out in order.
+    """
+    monkeypatch.setattr(logs, "MOST_WAITING", 5)
+    pipe = StuckPipe()
+    writer = logs.LineWriter(pipe)
+    writer.emit(record("first"))
+    assert pipe.reached.wait(10)
+    for n in range(8):
+        writer.emit(record(str(n)))
+    assert writer.dropped == 3
+    pipe.let_go.set()
+    writer.flush()
+    assert pipe.getvalue().split() == ["first", "0", "1", "2", "3", "4"]
+
+
+class ClosedPipe(io.StringIO):
+    """Nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_is_gone_is_survived() -> None:
+    """Its lines are counted as dropped; nothing is raised, and the next line is tried again."""
+    writer = logs.LineWriter(ClosedPipe())
+    for n in range(1, 3):
+        writer.emit(record("x"))
+        writer.flush()
+        assert writer.dropped == n
+
+
+@pytest.mark.processes
+def test_the_last_line_of_a_process_is_written() -> None:
+    """What was logged right before an orderly end is there, all of it, in order."""
+    script = "from app import logs\nlogs.configure('INFO', 1, [])\nfor n in range(2000): logs.journal('line', {'n': n})"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert [json.loads(line)["n"] for line in ended.stdout.splitlines()] == list(range(2000))
