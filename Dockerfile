@@ -1,7 +1,7 @@
 # One instance of Quartet. All instances share this image; docker-compose.yml gives each its own key set.
 
 # What is needed to install the packages stays in this stage.
-FROM python:3.13-slim AS build
+FROM docker.io/library/python:3.13-slim AS build
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never
 RUN pip install --no-cache-dir "uv>=0.9,<1"
 WORKDIR /srv/quartet
@@ -13,11 +13,24 @@ COPY scripts scripts
 # The file system is read-only later, so what Python would write at each start is written now.
 RUN python -m compileall -q --invalidation-mode unchecked-hash app scripts
 
-FROM python:3.13-slim
+# With the operator's tool besides, for the tools service of docker-compose.yml: `doctor` from within, and on Windows.
+FROM build AS build-tools
+RUN uv sync --frozen --no-dev --extra ops --no-install-package watchfiles --no-install-package websockets
+COPY ops ops
+
+FROM docker.io/library/python:3.13-slim AS base
 RUN useradd --system --uid 10001 --no-create-home quartet \
  && install -d -o quartet -g quartet -m 700 /data \
  && rm -rf "$(python -c 'import os, pip; print(os.path.dirname(pip.__file__))')" /usr/local/bin/pip* /usr/bin/pip*
 WORKDIR /srv/quartet
+
+FROM base AS tools
+COPY --from=build-tools /srv/quartet .
+ENV PATH=/srv/quartet/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER quartet
+ENTRYPOINT ["python", "-m", "ops"]
+
+FROM base
 COPY --from=build /srv/quartet/.venv .venv
 COPY --from=build /srv/quartet/app app
 COPY --from=build /srv/quartet/scripts scripts

@@ -19,4 +19,5 @@ def judged(file: EnvFile, report: Report) -> list[Finding]:
         warning(SUBJECT, said if not run else about, f"Run: {run}" if run else f"Correct it in {file.path.name}.")
         for said, (about, _, run) in told.items()
     ]
-    return [*warnings, ok(SUBJECT, f"{file.path.name} is complete{'' if warnings else ', and for its owner only'}")]
+    private = ", and for its owner only" if file.path.exists() and not warnings else ""
+    return [*warnings, ok(SUBJECT, f"{file.path.name} is complete{private}")]

@@ -24,6 +24,7 @@ from ops.doctor.place import Kind
 DISCORD_WAITS_S = 3.0
 SLOW_S = 1.0
 STALE_S = 600
+PUBLIC = "public address"
 AGENT = "Discord-Interactions/1.0 (+https://discord.com)"
 """How Discord calls itself: what a front does to it, it shall do to us."""
 
@@ -93,7 +94,7 @@ async def probe_endpoint(case: Case, client: httpx2.AsyncClient, subject: str, u
     for probe in forgeries(case.settings.discord_application_id, case.now(), case.signing_key):
         answer = await _send(client, url, probe)
         if answer.status == 0:
-            return [fault(subject, f"{answer.problem}, at {url}", _unreachable(case, subject))]
+            return [_unreachable(subject, answer, url)]
         if answer.status != probe.expected:
             detail = f"a request {probe.what} is answered with {_shown(answer)} instead of {probe.expected}"
             return [fault(subject, detail, _advice(answer))]
@@ -156,13 +157,13 @@ def _advice(answer: Answer) -> str:
     return "Something in front changes or judges the requests: it must pass path, headers and body on as they are."
 
 
-def _unreachable(case: Case, subject: str) -> str:
+def _unreachable(subject: str, answer: Answer, url: str) -> Finding:
+    if subject.startswith("instance-"):
+        return not_checked(subject, f"{answer.problem}, at {url}")  # its health says so as a fault
     if subject == PUBLIC:
-        return "Check the firewall, the tunnel or load balancer, and that it leads to PUBLIC_PORT of this machine."
-    return "See: ./deploy-multi.sh status, then ./deploy-multi.sh logs"
-
-
-PUBLIC = "public address"
+        advice = "Check the firewall, the tunnel or load balancer, and that it leads to PUBLIC_PORT of this machine."
+        return fault(subject, f"{answer.problem}, at {url}", advice)
+    return fault(subject, f"{answer.problem}, at {url}", "See: ./deploy-multi.sh logs nginx")
 
 
 async def public(case: Case) -> Sequence[Finding]:
