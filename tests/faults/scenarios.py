@@ -21,7 +21,15 @@ THINKING_1S = {"speed": {"ttft_s": 1.0, "tokens_per_s": 4000.0, "spread": 0.2}}
 
 @contextlib.contextmanager
 def store_locked(running: Stage) -> Iterator[None]:
-    """Hold the store's write lock, as another process or a slow disk would."""
+    """Hold the store's write lock, as another process or a slow disk would; a server puts off its writes.
+
+    What waits there of connections that end meanwhile is never done.
+    """
+    if running.redis is not None:
+        running.redis.call("CLIENT", "PAUSE", 60_000, "WRITE")
+        yield
+        running.redis.call("CLIENT", "UNPAUSE")
+        return
     connection = sqlite3.connect(running.database, isolation_level=None, timeout=5)
     try:
         connection.execute("BEGIN IMMEDIATE")

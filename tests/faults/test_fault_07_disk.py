@@ -108,7 +108,6 @@ async def test_a_disk_that_takes_nothing_is_told_of_at_once_and_heals(trial: Tri
             await play(running.control, running.interactions, chats(trial.rng, count, 20.0))
             record.figures |= {"full": {"red_after_s": round(red, 2), "healed_after_s": round(healed, 2)}}
             await trial.verdict(running, judge)
-    trial.record.not_run.append("Redis at maxmemory: this version keeps its jobs in SQLite only")
     trial.record.require()
 
 
