@@ -23,6 +23,7 @@ from app.commands.base import Services
 from app.commands.registry import JOB_COMMANDS, job_command, offering
 from app.discord.attachments import AttachmentFetcher
 from app.discord.channels import ChannelClient
+from app.discord.connections import discord_client
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
@@ -37,11 +38,11 @@ from app.providers.stability import StabilityImage
 from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.users import Users
-from app.web.gauges import Gauges
 from app.web.dashboard.feed import Feed
 from app.web.dashboard.files import PageFiles
 from app.web.dashboard.picture import Camera
 from app.web.dashboard.routes import dashboard_routes
+from app.web.gauges import Gauges
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
 from app.worker.delivery import Delivery
@@ -100,7 +101,7 @@ class Instance:
             describe=self._describe,
         )
         connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-        self._discord_http = httpx2.AsyncClient(limits=connections)
+        self._discord_http = discord_client(connections)
         self._provider_http = httpx2.AsyncClient(limits=connections)
         self._follow_up = self._make_follow_up()
         token = settings.discord_token.get_secret_value()
@@ -254,6 +255,7 @@ class Instance:
             slots=settings.max_concurrent_jobs,
             day_limits=self.limits.day,
             ready=self._ready,
+            takes_new=self.storage.takes_new,
             user_limit=settings.user_max_running,
             steal=settings.stealing and settings.routing == "user",
             chores={
