@@ -66,12 +66,11 @@ def _profiles(file: EnvFile) -> list[str]:
     return file.values.get("COMPOSE_PROFILES", "").replace(",", " ").split()
 
 
-def _prepared(env_file: Path, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The whole command, and its environment."""
+def _prepared(env_file: Path, arguments: Sequence[str], *more: str) -> tuple[list[str], dict[str, str]]:
+    """The whole command, with `more` profiles than the file's, and its environment."""
     file = read_env_file(env_file)
-    return [*command_of(_engine(), file, _profiles(file)), *arguments], compose_environment(
-        file, operators_environment()
-    )
+    command = command_of(_engine(), file, [*_profiles(file), *more])
+    return [*command, *arguments], compose_environment(file, operators_environment())
 
 
 def compose(env_file: Path, arguments: Sequence[str]) -> int:
@@ -83,8 +82,8 @@ def compose(env_file: Path, arguments: Sequence[str]) -> int:
 def piped(
     env_file: Path, arguments: Sequence[str], *, source: IO[bytes] | None = None, out: IO[bytes] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a compose command with a file as its standard input or output; the rest of what it says is kept."""
-    command, environment = _prepared(env_file, arguments)
+    """Run a tool's container with a file as its standard input or output; the rest of what it says is kept."""
+    command, environment = _prepared(env_file, arguments, "tools")
     return subprocess.run(
         command,
         cwd=ROOT,
