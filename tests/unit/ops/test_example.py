@@ -11,7 +11,6 @@ import yaml  # type: ignore[import-untyped]
 
 from app.settings import CommonSettings
 from ops.checks import VARIABLES, OperatorSettings
-from ops.cli import app
 from ops.envfile import KEY_NAMES, ROOT, read_env_file
 from ops.supervisor import DRAIN_S
 from tests.unit.ops.files import EXAMPLE
@@ -103,12 +102,3 @@ def test_the_containers_share_one_named_volume(compose: dict[str, Any]) -> None:
     for k in range(1, 5):
         assert compose["services"][f"instance-{k}"]["volumes"] == ["quartet-data:/data"]
     assert "quartet-data" in compose["volumes"]
-
-
-def test_the_batch_file_offers_the_docker_part_with_the_same_words() -> None:
-    """Windows needs CRLF to find the labels, and every word there is a command here."""
-    batch = (ROOT / "deploy-multi.bat").read_bytes()
-    assert batch.count(b"\n") == batch.count(b"\r\n")
-    words = set(re.findall(r'if "%command%"=="(\w+)" goto \1', batch.decode()))
-    assert words == {"start", "stop", "restart", "status", "logs", "register"}
-    assert words <= {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
