@@ -37,6 +37,7 @@ from app.providers.openai_moderation import OpenAIModeration
 from app.providers.stability import StabilityImage
 from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
+from app.tracing import Traces, traces
 from app.users import Users
 from app.web.dashboard.feed import Feed
 from app.web.dashboard.files import PageFiles
@@ -81,7 +82,8 @@ class Instance:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics(settings.instance_id)
-        self.journal = Journal(self.metrics, self.clock)
+        self._traces = self._make_traces()
+        self.journal = Journal(self.metrics, self.clock, self._traces)
         self.limits = configured.limits(settings)
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
@@ -156,6 +158,10 @@ class Instance:
             release=self._files.release,
         )
         return Feed(camera.take, camera.forget, self.clock)
+
+    def _make_traces(self) -> Traces | None:
+        endpoint = self.settings.otel_exporter_otlp_endpoint
+        return traces(endpoint, instance=self.settings.instance_id, version=VERSION) if endpoint else None
 
     def _make_gauges(self) -> Gauges:
         settings = self.settings
@@ -333,6 +339,8 @@ class Instance:
     @asynccontextmanager
     async def _lifespan(self, _api: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if self._traces is not None:
+                stack.push_async_callback(self._traces.close)
             stack.push_async_callback(self._provider_http.aclose)
             stack.push_async_callback(self._discord_http.aclose)
             stack.push_async_callback(self.storage.close)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from app.errors import StoreUnavailable
 from app.storage import Storage
 
-PLAIN = ("open", "close", "time")
+PLAIN = ("open", "close", "time", "takes_new")
 """Fields of `Storage` that are functions, not one of its protocols."""
 
 

@@ -31,11 +31,16 @@ async def _no_time() -> float | None:
     return None
 
 
+async def _always() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """Everything that is kept. Nothing may be asked of it before `open`, which says why it can't be used.
 
     `time` is the store's own clock (seconds since the epoch), which all who share it agree on; None if it has none.
+    `takes_new` raises `StoreUnavailable` if nothing could be added now, though signs of life are taken.
     """
 
     jobs: JobStore
@@ -48,6 +53,7 @@ class Storage:
     open: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     time: Callable[[], Awaitable[float | None]] = _no_time
+    takes_new: Callable[[], Awaitable[None]] = _always
 
 
 def storage(settings: CommonSettings) -> Storage:
@@ -85,4 +91,5 @@ def redis_storage(engine: RedisEngine, memory_ttl_s: float = LONGEST_MEMORY_S) -
         open=engine.open,
         close=engine.close,
         time=engine.time,
+        takes_new=engine.takes_new,
     )

@@ -131,7 +131,7 @@ class RedisCluster:
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
         self._keys = [engine.key("beats"), engine.key("beat_at")]
-        self._beat = engine.script(_BEAT)
+        self._beat = engine.script(_BEAT, grows=False)  # or who lives would be taken for dead when the memory is full
         self._leave = engine.script(_LEAVE, grows=False)
 
     async def beat(self, snapshot: InstanceSnapshot, *, now: float) -> None:
@@ -153,7 +153,7 @@ class RedisCounters:
 
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
-        self._add = engine.script(_ADD)
+        self._add = engine.script(_ADD, grows=False)  # small, and needed to end what was accepted; as is `record`
         self._forget = engine.script(_FORGET_DAYS, grows=False)
 
     async def add(self, day: str, name: str, amount: int = 1) -> int:
@@ -173,7 +173,7 @@ class RedisCallLog:
 
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
-        self._record = engine.script(_RECORD)
+        self._record = engine.script(_RECORD, grows=False)
         self._by_minute = engine.script(_BY_MINUTE, grows=False)
         self._forget = engine.script(_FORGET_CALLS, grows=False)
 

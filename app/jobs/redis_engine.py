@@ -73,6 +73,9 @@ class Script:
     grows: bool = True
 
 
+_PROBE = Script("return redis.call('SET', KEYS[1], '1', 'EX', 60)")
+
+
 @dataclass(slots=True)
 class _Pending:
     argument: Sequence[Encodable]
@@ -157,6 +160,10 @@ class RedisEngine:
         """Return the server's clock, seconds since the epoch."""
         seconds, microseconds = await self.ask(lambda client: client.time())
         return int(seconds) + int(microseconds) / 1e6
+
+    async def takes_new(self) -> None:
+        """Raise `StoreUnavailable` if nothing can be added now, though what brings jobs to their end is still done."""
+        await self.run(_PROBE, [self.key("probe")])
 
     async def ask(self, call: Callable[[Redis], Awaitable[T]]) -> T:
         """Return what `call` does with the client; whatever fails, or takes too long, is `StoreUnavailable`."""

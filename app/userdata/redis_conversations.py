@@ -125,7 +125,7 @@ class RedisConversations:
     def __init__(self, engine: RedisEngine, *, memory_ttl_s: float = LONGEST_MEMORY_S) -> None:
         self._engine = engine
         self._ttl_s = int(memory_ttl_s) + DAY_S
-        self._add = engine.script(_ADD)
+        self._add = engine.script(_ADD, grows=False)  # it is part of ending what was accepted
         self._turns = engine.script(_TURNS, grows=False)
         self._remembered = engine.script(_REMEMBERED, grows=False)
         self._fresh_start = engine.script(_FRESH_START)

@@ -77,7 +77,7 @@ class RedisUsage:
 
     def __init__(self, engine: RedisEngine) -> None:
         self._engine = engine
-        self._add = engine.script(_ADD)
+        self._add = engine.script(_ADD, grows=False)  # small, and needed to end what was accepted
         self._forget = engine.script(_FORGET, grows=False)
         self._read = engine.script(_READ, grows=False)
 

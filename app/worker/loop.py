@@ -40,11 +40,15 @@ RETRY_S = 0.5
 log = structlog.get_logger("worker")
 
 
+async def _always() -> None:
+    return None
+
+
 class Worker:
     """Leases, heartbeats and running jobs of this instance.
 
     `chores` are other things done all the time; each is a coroutine function that never returns and is started again if
-    the store fails it.
+    the store fails it. `takes_new` raises `StoreUnavailable` while the store can take no new job.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Worker:
         user_limit: int = 0,
         steal: bool = True,
         ready: Callable[[], bool] = lambda: True,
+        takes_new: Callable[[], Awaitable[None]] = _always,
         chores: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
         self._leases = leases
@@ -74,6 +79,7 @@ class Worker:
         self._user_limit = user_limit
         self._steal = steal
         self._ready = ready
+        self._takes_new = takes_new
         self._chores = {
             "lease": self._lease_loop,
             "renew": leases.keep_renewing,
@@ -101,7 +107,7 @@ class Worker:
         return max(0, self._slots - len(self._jobs))
 
     def healthy(self) -> dict[str, bool]:
-        """Whether the store took our last sign of life, and whether the queue was looked at, lately enough."""
+        """Whether the store took our last sign of life and takes new jobs, and whether we looked at the queue, lately."""
         horizon = self._clock.monotonic() - HEALTHY_WITHIN_S
         return {"store": self._beat_at >= horizon, "worker": self._looked_at >= horizon}
 
@@ -117,6 +123,7 @@ class Worker:
     async def start(self) -> None:
         """Give the first sign of life and begin."""
         await self._beat()
+        self._beat_at = self._clock.monotonic()
         await self._overview.refresh()
         self._tasks = [
             asyncio.create_task(self._supervise(name, chore), name=name) for name, chore in self._chores.items()
@@ -152,6 +159,8 @@ class Worker:
         while True:
             due = self._clock.monotonic() + BEAT_S
             await self._beat()
+            await self._takes_new()
+            self._beat_at = self._clock.monotonic()
             await self._clock.sleep(due - self._clock.monotonic())
 
     async def _look_loop(self) -> None:
@@ -169,7 +178,6 @@ class Worker:
     async def _beat(self) -> None:
         await self._overview.beat()
         await self._leases.seen()
-        self._beat_at = self._clock.monotonic()
 
     async def _lease_loop(self) -> None:
         while True:
