@@ -11,12 +11,14 @@ from app.balancing.redis_state import BEATS_KEPT_S, CALLS_KEPT_S, RedisCallLog, 
 from app.balancing.state import InstanceSnapshot
 from app.errors import StoreUnavailable
 from app.jobs.redis_engine import RedisEngine
+from app.jobs.redis_store import RedisJobStore
 from app.userdata.conversations import Turn
 from app.userdata.preferences import Preferences, Scope
 from app.userdata.redis_conversations import RedisConversations
 from app.userdata.redis_preferences import RedisPreferences
 from app.userdata.redis_usage import RedisUsage
 from app.userdata.usage import Usage
+from tests.contract.job_store.kit import new
 from tests.redis_kit import RedisServer
 
 NOW, DAY, DAY_S = 1_800_000_000.0, "2027-01-15", 86_400
@@ -100,17 +102,19 @@ async def test_a_window_keeps_no_more_than_is_asked_for(engine: RedisEngine, sha
 
 
 async def test_forgetting_works_with_a_full_memory(engine: RedisEngine, own_redis: RedisServer) -> None:
-    """A full server takes nothing new, says so, and yet lets old things go, which is what makes room again."""
+    """A full server takes no new jobs, says so, and yet what ends accepted ones, and lets old things go."""
     full = RedisEngine(own_redis.url)
     await full.open()
     try:
         await use_everything(full)
         own_redis.set("maxmemory", "1")
         with pytest.raises(StoreUnavailable):
-            await RedisCounters(full).add(DAY, "a")
+            await full.takes_new()
         with pytest.raises(StoreUnavailable):
-            await RedisConversations(full).add(Turn("2", "5", "7", NOW, "question", "answer"))
-        assert await RedisConversations(full).forget(before=NOW + 1) == 1
+            await RedisJobStore(full).put(new("not accepted"))
+        assert await RedisCounters(full).add(DAY, "a") > 0
+        await RedisConversations(full).add(Turn("2", "5", "7", NOW, "question", "answer"))
+        assert await RedisConversations(full).forget(before=NOW + 1) == 2
         assert await RedisConversations(full).remembered("5", since=0) == []
     finally:
         await full.close()
