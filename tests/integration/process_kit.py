@@ -28,7 +28,7 @@ class Process:
     """
 
     def __init__(
-        self, sim: SimulatorServer, data_dir: Path, instance: int, count: int, *, logs: Path | None = None
+        self, sim: SimulatorServer, data_dir: Path, instance: int, count: int, *, logs: Path | None = None, **more: str
     ) -> None:
         self._log = logs / f"instance-{instance}.log" if logs else Path(os.devnull)
         self.port = free_port(0, avoid={0})
@@ -41,7 +41,7 @@ class Process:
             "DISCORD_TOKEN": "simulated-bot-token", "DISCORD_API_URL": sim.discord_url,
             "OPENAI_BASE_URL": sim.openai_url, "STABILITY_BASE_URL": sim.stability_url,
             "MINIMAX_BASE_URL": sim.minimax_url, "LOG_LEVEL": "INFO" if logs else "WARNING",
-            **{f"{provider.upper()}_API_KEY": key_of(provider, instance) for provider in PROVIDERS},
+            **{f"{provider.upper()}_API_KEY": key_of(provider, instance) for provider in PROVIDERS}, **more,
         }  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
 
@@ -81,10 +81,10 @@ class Process:
 
 @asynccontextmanager
 async def processes(
-    sim: SimulatorServer, data_dir: Path, count: int, *, logs: Path | None = None
+    sim: SimulatorServer, data_dir: Path, count: int, *, logs: Path | None = None, **more: str
 ) -> AsyncIterator[list[Process]]:
-    """Run `count` instances that share one file."""
-    running = [Process(sim, data_dir, instance, count, logs=logs) for instance in range(1, count + 1)]
+    """Run `count` instances that share one file, or what `STORE_URL` among `more` variables names."""
+    running = [Process(sim, data_dir, instance, count, logs=logs, **more) for instance in range(1, count + 1)]
     try:
         await asyncio.gather(*(process.start() for process in running))
         yield running
