@@ -46,6 +46,10 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _optional_url(value: str) -> str:
+    return _http_url(value) if value.strip() else ""
+
+
 def _public_key(value: str) -> str:
     value = value.strip().lower()
     if len(value) != 64 or any(character not in "0123456789abcdef" for character in value):
@@ -206,6 +210,7 @@ class CommonSettings(BaseSettings):
 
     lease_s: Annotated[float, Field(ge=2, le=600)] = 20
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_optional_url)] = ""
 
     @model_validator(mode="after")
     def _place_store(self) -> Self:

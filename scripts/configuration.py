@@ -53,6 +53,7 @@ holds a file for each variable that is not to stand in the environment.
 
 _SHAPES = {
     "_http_url": "an http(s) URL without user, query or fragment",
+    "_optional_url": "an http(s) URL without user, query or fragment",
     "_public_key": "64 hexadecimal characters",
     "_snowflake": "an id, digits",
     "_ids": "ids, with commas between them",
