@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from app.balancing.redis_state import RedisCallLog, RedisCluster, RedisCounters
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, Cluster, Counters
 from app.jobs.redis_engine import RedisEngine
+from app.jobs.redis_schema import open_with_schema
 from app.jobs.redis_store import RedisJobStore
 from app.jobs.schema import MIGRATIONS, OLDEST_COMPATIBLE
 from app.jobs.sqlite import SqliteJobStore
@@ -88,7 +90,7 @@ def redis_storage(engine: RedisEngine, memory_ttl_s: float = LONGEST_MEMORY_S) -
         conversations=RedisConversations(engine, memory_ttl_s=memory_ttl_s),
         preferences=RedisPreferences(engine),
         usage=RedisUsage(engine),
-        open=engine.open,
+        open=partial(open_with_schema, engine),
         close=engine.close,
         time=engine.time,
         takes_new=engine.takes_new,
