@@ -107,7 +107,7 @@ class Worker:
         return max(0, self._slots - len(self._jobs))
 
     def healthy(self) -> dict[str, bool]:
-        """Whether the store took our last sign of life and takes new jobs, and whether we looked at the queue lately."""
+        """Whether the store took our last sign of life and takes new jobs, and whether we look at the queue."""
         horizon = self._clock.monotonic() - HEALTHY_WITHIN_S
         return {"store": self._beat_at >= horizon, "worker": self._looked_at >= horizon}
 
