@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Takes the pictures in docs/pictures/ of the playground, in headless Chromium.
+"""Takes the pictures in docs/pictures/ of the playground and of the dashboard, in headless Chromium.
 
     ./deploy-multi.sh test                            # once: brings the browser and the library that drives it
     .venv/bin/python scripts/screenshots.py           # starts a demo of its own, takes the pictures, ends it
-    .venv/bin/python scripts/screenshots.py --page 'http://127.0.0.1:8090/#token=…'    # or of a demo that runs
+    .venv/bin/python scripts/screenshots.py --page 'http://127.0.0.1:8090/#token=…' \\
+        --dashboard http://127.0.0.1:8081/dashboard   # or of a demo that runs
 
 Korean and emoji need fonts: the packages fonts-noto-cjk and fonts-noto-color-emoji.
 """
@@ -18,10 +19,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 from ops.chromium import ensure_chromium
 from ops.demo import register, set_up
@@ -30,7 +32,9 @@ from ops.operator import Switchboard
 from ops.shutdown import stop
 from ops.system import Paths
 
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+Scheme = Literal["light", "dark"]
 HANA, DURI, SENA, NEMO = "218437562098745344", "349120857731284993", "472859104466137090", "598213377490165763"
 PATIENCE_MS = 30_000
 
@@ -39,13 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Take all pictures; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--page", help="the address a running demo printed; without it one is started")
+    parser.add_argument("--dashboard", help="the dashboard's address, with --page; without it that is left out")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures", help="folder (default: docs/pictures)")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
-    with _page_of(options.page) as address, sync_playwright() as playwright:
+    with _pages_of(options.page, options.dashboard) as (page, dashboard), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=ensure_chromium())
-        for name, take in PICTURES.items():
+        wanted = [(page, PICTURES), (dashboard, DASHBOARD_PICTURES)]
+        for address, name, take in [(a, name, take) for a, found in wanted if a for name, take in found.items()]:
             path = options.out / f"{name}.png"
             take(browser, address, path)
             print(path)
@@ -54,25 +60,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _page_of(address: str | None) -> Iterator[str]:
-    """Yield the given page's address, or that of a demo which runs meanwhile."""
-    if address:
-        yield address
+def _pages_of(page: str | None, dashboard: str | None) -> Iterator[tuple[str, str | None]]:
+    """Yield the given addresses of playground and dashboard, or those of a demo which runs meanwhile."""
+    if page:
+        yield page, dashboard
         return
     with tempfile.TemporaryDirectory(prefix="quartet-pictures-") as directory:
         paths = Paths(Path(directory).resolve())
         try:
             with Switchboard() as board:
-                stage, _ = set_up(paths, board, print)
+                stage, system = set_up(paths, board, print)
                 if not register(stage, print):
                     raise SystemExit(1)
-                yield stage.page
+                yield stage.page, f"{system.ops_url}/dashboard"
         finally:
             stop(paths, print)
 
 
-def _open(browser: Browser, address: str, size: dict[str, int], user: str, locale: str, place: str = "guild") -> Page:
-    page = browser.new_page(viewport={"width": size["width"], "height": size["height"]})
+def _open(browser: Browser, address: str, size: ViewportSize, user: str, locale: str, place: str = "guild") -> Page:
+    page = browser.new_page(viewport=size)
     page.set_default_timeout(PATIENCE_MS)
     me = json.dumps({"id": user, "locale": locale, "place": place})
     page.add_init_script(f"sessionStorage.setItem('quartet-me', {json.dumps(me)})")
@@ -156,6 +162,28 @@ def narrow(browser: Browser, address: str, path: Path) -> None:
     page.screenshot(path=path)
     page.close()
 
+
+def _dashboard(browser: Browser, address: str, path: Path, size: ViewportSize, scheme: Scheme, locale: str) -> None:
+    page = browser.new_page(viewport=size, color_scheme=scheme, locale=locale)
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    expect(page.locator("#instances [data-state=up]")).to_have_count(4)
+    page.screenshot(path=path, full_page=size == WIDE)
+    page.close()
+
+
+def dashboard_light(browser: Browser, address: str, path: Path) -> None:
+    """The operator's page after all of the above."""
+    _dashboard(browser, address, path, WIDE, "light", "en-US")
+
+
+def dashboard_narrow(browser: Browser, address: str, path: Path) -> None:
+    """The same on a telephone, dark and in Korean."""
+    _dashboard(browser, address, path, NARROW, "dark", "ko-KR")
+
+
+DASHBOARD_PICTURES = {"dashboard-light": dashboard_light, "dashboard-narrow": dashboard_narrow}
 
 PICTURES = {
     "chat-streaming": chat_streaming,
