@@ -78,7 +78,7 @@ def _bring_up(
 ) -> None:
     known = len(migrations)
     if found > known:
-        if _oldest_of(connection, found) > known:
+        if oldest_of(connection, found) > known:
             raise StoreUnavailable(_NEWER.format(path=path, found=found, known=known, copy=copy_before(path, known)))
         log.warning("the store has a newer schema than this version, which works with it", found=found, known=known)
         return
@@ -115,7 +115,7 @@ def _keep(path: Path, found: int, known: int) -> None:
     log.info("the store is brought to a newer schema; the old one is kept", copy=str(copy), found=found, known=known)
 
 
-def _oldest_of(connection: sqlite3.Connection, found: int) -> int:
+def oldest_of(connection: sqlite3.Connection, found: int) -> int:
     """The oldest schema whose program may use the file; its own if it says nothing."""
     if not _has(connection, "compatibility"):
         return found

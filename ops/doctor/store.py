@@ -13,6 +13,7 @@ from app.errors import StoreUnavailable
 from app.jobs.redis_checks import examine
 from app.jobs.redis_engine import RedisEngine
 from app.jobs.schema import MIGRATIONS
+from app.jobs.sqlite_migration import oldest_of
 from app.redaction import excerpt
 from app.settings import SQLITE_PREFIX
 from ops.doctor.asking import aside
@@ -80,8 +81,11 @@ def _facts(connection: sqlite3.Connection, path: Path, kind: str) -> Finding:
     file = f"{size(path.stat().st_size)} on {kind}, read in {took:.1f} ms"
     detail = f"SQLite {sqlite3.sqlite_version}, {mode.upper()}, {file}"
     if version > len(MIGRATIONS):
+        detail = f"{detail}; written by a later version (schema {version}, here {len(MIGRATIONS)})"
+        if oldest_of(connection, version) <= len(MIGRATIONS):
+            return ok(STORE, f"{detail}, which this one works with")
         advice = "Go back to that version, or restore the backup made before it: see docs/backup.md."
-        return fault(STORE, f"{detail}; written by a later version (schema {version}, here {len(MIGRATIONS)})", advice)
+        return fault(STORE, detail, advice)
     if mode.lower() != "wal" and version:
         return warning(STORE, f"{detail}: not in WAL mode", "The next start sets it; if not, see docs/store.md.")
     if ahead > LARGE_WAL:

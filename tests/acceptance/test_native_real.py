@@ -37,16 +37,27 @@ def a_bot(tmp_path: Path) -> Iterator[Bot]:
 
 def test_the_application_starts_shows_itself_and_ends_in_order(bot: Bot) -> None:
     """All answer, a forged PING gets 401, the ops pages are on their port only; `stop` drains each to exit code 0."""
-    bot.configure(DISCORD_API_URL="http://127.0.0.1:1/api/v10")
+    nobody = "http://127.0.0.1:1"
+    bot.configure(
+        DISCORD_API_URL=f"{nobody}/api/v10",
+        OPENAI_BASE_URL=nobody,
+        STABILITY_BASE_URL=nobody,
+        MINIMAX_BASE_URL=nobody,
+    )
     bot.start()
     stats = get_json(f"http://127.0.0.1:{bot.base + 1}/stats")
     assert stats["alive"] == [1, 2, 3, 4]
     assert get(f"http://127.0.0.1:{bot.base + 1}/dashboard")[0] == 200
-    found = {finding["subject"]: finding["well"] for finding in json.loads(bot.run("doctor", "--json").stdout)}
-    assert found == {
-        **dict.fromkeys(["configuration", "nginx", *(f"instance-{k}" for k in range(1, 5)), "signature"], True),
-        "Discord": False,  # nobody answers there in this test
-    }
+    states = {finding["subject"]: finding["state"] for finding in json.loads(bot.run("doctor", "--json").stdout)}
+    well = ["configuration", "store", "nginx, signatures", *(f"instance-{k}, signatures" for k in range(1, 5))]
+    well += [*(f"instance-{k}" for k in range(1, 5)), *(f"instance-{k}, health" for k in range(1, 5))]
+    assert [states[subject] for subject in well] == ["ok"] * len(well)
+    assert [subject for subject, state in states.items() if state == "fault"] == [
+        "Discord",
+        "OpenAI, all sets",
+        "Stability, all sets",
+        "MiniMax, all sets",
+    ]
     for path in ("stats", "metrics", "dashboard"):
         assert get(f"http://127.0.0.1:{bot.base}/{path}")[0] == 404
     assert (bot.paths.data_dir / "quartet.db").exists()

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,14 @@ async def test_a_damaged_file_a_later_schema_and_no_database_are_faults(tmp_path
     """Each is told with what to do, and nothing in the file is changed."""
     later = tmp_path / "later.db"
     await opened(later)
-    with sqlite3.connect(later) as connection:
+    with closing(sqlite3.connect(later)) as connection, connection:
         connection.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
-    connection.close()
-    assert "written by a later version" in store.examine_file(later)[0].detail
+    facts = store.examine_file(later)[0]
+    assert (facts.state, "written by a later version" in facts.detail) == (State.FAULT, True)
+    with closing(sqlite3.connect(later)) as connection, connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS compatibility (oldest INTEGER)")
+        connection.execute("INSERT INTO compatibility (oldest) VALUES (?)", (len(MIGRATIONS),))
+    assert "which this one works with" in store.examine_file(later)[0].detail
 
     damaged = tmp_path / "damaged.db"
     await opened(damaged)
