@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from app.errors import QuartetError, StoreUnavailable
+from app.jobs.file_system import why_unfit
 from app.jobs.sqlite_lock import end_stopped_holder
 from app.jobs.sqlite_migration import migrate
 
@@ -172,6 +173,8 @@ class SqliteEngine:
         return connection
 
     def _prepare(self) -> sqlite3.Connection:
+        if reason := why_unfit(self.path):
+            raise StoreUnavailable(f"{self.path} {reason}")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_private(self.path)
         connection = self._connect()

@@ -29,6 +29,7 @@ from ops.shutdown import stop
 from ops.system import Paths
 from simulator.client import ControlClient
 from tests.acceptance.native_kit import free_block
+from tests.faults.network import FaultyNetwork
 from tests.redis_kit import RedisServer
 
 APPLICATION_ID = "1200000000000000000"
@@ -184,11 +185,13 @@ async def stage(
     simulator: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     store: str = "sqlite",
+    before_store: FaultyNetwork | None = None,
 ) -> AsyncIterator[Stage]:
     """Start everything; `settings` are variables of the env file, `simulator` fields of its configuration.
 
-    With the `store` "redis" a server of its own keeps everything, flushing always. `tree` is the checkout whose
-    application runs, `environment` what the supervisor and its programs find in theirs.
+    With the `store` "redis" a server of its own keeps everything, flushing always, reached through the network
+    `before_store` if there is one. `tree` is the checkout whose application runs, `environment` what the supervisor and
+    its programs find in theirs.
     """
     base = free_block(count + 3)
     keys = {f"{name}_{k}": f"simulated-{rng.getrandbits(96):024x}" for k in range(1, count + 1) for name in KEY_NAMES}
@@ -196,7 +199,7 @@ async def stage(
     system = None
     redis = await asyncio.to_thread(_start_redis, directory) if store == "redis" else None
     try:
-        settings = {**({"STORE_URL": redis.url} if redis is not None else {}), **(settings or {})}
+        settings = {**_store_settings(redis, before_store), **(settings or {})}
         _write_env_file(directory, base, count, keys, facts["public_key"], settings)
         async with ControlClient(facts["url"]) as control:
             system = Stage(directory, tree, base, count, keys, process, control, facts["public_key"], time.monotonic())
@@ -213,6 +216,15 @@ async def stage(
         finally:
             if redis is not None:
                 await asyncio.to_thread(redis.kill)
+
+
+def _store_settings(server: RedisServer | None, network: FaultyNetwork | None) -> dict[str, str]:
+    if server is None:
+        return {}
+    if network is None:
+        return {"STORE_URL": server.url}
+    network.target = server.port
+    return {"STORE_URL": f"redis://127.0.0.1:{network.port}/0"}
 
 
 def _start_redis(directory: Path) -> RedisServer:

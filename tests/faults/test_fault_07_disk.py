@@ -20,6 +20,7 @@ from tests.faults.trial import Trial
 
 NUMBER = 7
 TITLE = "disk full, read-only file system"
+STORES = ("sqlite",)
 DISK_MIB = 12
 REFUSED_WITHIN_MS = 1000.0
 RED_WITHIN_S = 5.0
