@@ -27,7 +27,7 @@ from app.discord.wire import TOKEN_LIFE_S
 from app.errors import StoreUnavailable
 from app.jobs.job import NewJob
 from app.jobs.store import JobStore, PutLimits, PutResult
-from app.journal import Journal
+from app.journal import Journal, named
 from app.texts import Text
 
 ANSWER_MARGIN_S = 15.0
@@ -165,7 +165,7 @@ class Intake:
             async with self._in_time():
                 result = await self._put(job, limits)
         except (StoreUnavailable, TimeoutError) as error:
-            log.error("could not record an interaction", interaction=job.id, error=str(error) or "too slow")
+            log.error("could not record an interaction", **named(job), error=str(error) or "too slow")
             self._withdraw_later(job)
             return Refusal("store_unavailable", StoreUnavailable.sentence)
         if result is PutResult.ACCEPTED:
@@ -223,7 +223,7 @@ class Intake:
         while self._clock.monotonic() < give_up:
             try:
                 if not await self._store.withdraw(job):
-                    log.warning("a refused interaction was recorded and is being answered", interaction=job.id)
+                    log.warning("a refused interaction was recorded and is being answered", **named(job))
             except StoreUnavailable:
                 await self._clock.sleep(WITHDRAW_EVERY_S)
             else:

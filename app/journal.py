@@ -60,14 +60,14 @@ class Journal:
         """A job is on record, and its user will see that it is worked on."""
         self.metrics.handed_in(job.kind, "accepted")
         if logs.wanted(logging.INFO):
-            logs.journal("job accepted", _new(job))
+            logs.journal("job accepted", named(job))
         if self._spans is not None:
-            self._spans.span(job.id, "accept", job.received_at, self._clock.now(), _new(job))
+            self._spans.span(job.id, "accept", job.received_at, self._clock.now(), named(job))
 
     def known(self, job: NewJob) -> None:
         """A copy of an interaction that was accepted already came in."""
         self.metrics.handed_in(job.kind, "duplicate")
-        logs.journal("job known already", _new(job))
+        logs.journal("job known already", named(job))
 
     def refused(self, interaction_id: str, kind: str, home: int, reason: str) -> None:
         """A job was not accepted, and its user hears why."""
@@ -137,6 +137,7 @@ def facts(job: Job) -> dict[str, Any]:
     return {"interaction": job.id, "job": job.id, "kind": job.kind, "home": job.home, "fence": job.fence}
 
 
-def _new(job: NewJob) -> dict[str, Any]:
-    named = {"interaction": job.id, "job": job.id, "kind": job.kind, "home": job.home}
-    return {**named, "repeats": job.repeats} if job.repeats else named
+def named(job: NewJob) -> dict[str, Any]:
+    """Return what names a job that nobody has leased yet."""
+    place = {"interaction": job.id, "job": job.id, "kind": job.kind, "home": job.home}
+    return {**place, "repeats": job.repeats} if job.repeats else place

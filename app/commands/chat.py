@@ -37,6 +37,7 @@ from app.commands.recall import continues, conversation, turn_of, unfinished
 from app.discord.models import Interaction
 from app.discord.wire import OptionType
 from app.errors import ProviderBadAnswer, ProviderError, ProviderRefused, ProviderTimeout
+from app.journal import facts
 from app.providers.base import ChatFinish, ChatRequest
 from app.redaction import excerpt
 from app.texts import Text
@@ -122,7 +123,7 @@ async def _ask(context: JobContext, request: ChatRequest) -> Heard:
             raise
         log.warning(
             "answer broke off",
-            interaction=context.job.id,
+            **facts(context.job),
             error=type(error).__name__,
             cause=excerpt(str(error)),
             characters=len(heard.text),

@@ -13,6 +13,7 @@ from app.balancing.keyset import STABILITY, concerns_key
 from app.commands.attempts import with_attempts
 from app.commands.base import PROGRESS_MARK, JobContext
 from app.errors import NoKeyAvailable, ProviderBadInput, ProviderError, ProviderRefused
+from app.journal import facts
 from app.providers.base import GeneratedImage, ImageProvider, ImageRequest, Upscaler
 from app.texts import Text
 
@@ -127,7 +128,7 @@ def _those_that_came(context: JobContext, tasks: Sequence[asyncio.Task[Generated
     pictures = [task.result() for task in tasks if _drawn(task)]
     if pictures:
         for error in failed:
-            log.warning("one of several pictures failed", interaction=context.job.id, error=type(error).__name__)
+            log.warning("one of several pictures failed", **facts(context.job), error=type(error).__name__)
         return pictures
     unforeseen = [error for error in failed if not isinstance(error, ProviderError)]
     raise unforeseen[0] if unforeseen else _decisive([error for error in failed if isinstance(error, ProviderError)])

@@ -23,6 +23,7 @@ from app.balancing.keyset import OPENAI, concerns_key
 from app.commands.base import Answer, JobContext
 from app.commands.quoted import text_of
 from app.errors import ModerationUnavailable, PromptFlagged, ProviderError
+from app.journal import facts
 from app.providers.base import Moderator
 from app.redaction import excerpt
 from app.texts import Text
@@ -77,7 +78,7 @@ async def check(context: JobContext) -> None:
         flags = await _flags(moderator, text, context)
     except ProviderError as error:
         said = excerpt(f"{type(error).__name__}: {error}")
-        log.warning("the moderation can't be asked", interaction=context.job.id, kind=context.job.kind, error=said)
+        log.warning("the moderation can't be asked", **facts(context.job), error=said)
         if context.job.kind == CHAT:
             return
         if concerns_key(error) and not context.services.keys[OPENAI].snapshot().usable:

@@ -15,6 +15,7 @@ from app.discord.webhook import FollowUpClient
 from app.discord.wire import CONTENT_MAX
 from app.errors import AnswerRejected, DiscordError, StoreUnavailable
 from app.jobs.job import Job, Outcome
+from app.journal import facts
 from app.texts import Text
 from app.worker.kept import Ended
 from app.worker.late import SENDING, SENT, LateAnswers, PartStore, is_late, token_ends_at
@@ -124,7 +125,7 @@ class Delivery:
                 if not any(entry["n"] == n for entry in record):
                     await self._post_part(job, interaction, record, n, part)
         except DiscordError as error:
-            log.warning("a part was not sent", interaction=job.id, error=str(error))
+            log.warning("a part was not sent", **facts(job), error=str(error))
             await self._deliver_first(job, interaction, _with_whole(ended, interaction), ended.outcome)
             return type(error).__name__
         return ""
@@ -169,7 +170,7 @@ class Delivery:
                 await late.post(job, interaction, _simpler(interaction, message, error))
                 return Outcome.FAILED, type(error).__name__
         except DiscordError as error:
-            log.warning("a late answer was not taken", interaction=job.id, error=str(error))
+            log.warning("a late answer was not taken", **facts(job), error=str(error))
             outcome, second = await self._deliver_first(job, interaction, message, ended.outcome)
             return outcome, second or type(error).__name__
         return ended.outcome, ""

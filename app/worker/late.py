@@ -24,6 +24,7 @@ from app.discord.webhook import FollowUpClient
 from app.discord.wire import CONTENT_MAX, TOKEN_LIFE_S
 from app.errors import DiscordError
 from app.jobs.job import Job
+from app.journal import facts
 from app.texts import Text
 
 LATEST_S: Final = 3600.0
@@ -86,7 +87,7 @@ class LateAnswers:
         except DiscordError:
             return False
         await self._store.extend(job, job.received_at + LATEST_S)
-        log.info("goes on after its token's end", interaction=job.id, kind=job.kind)
+        log.info("goes on after its token's end", **facts(job))
         await self.tell(job, interaction)
         return True
 
@@ -98,7 +99,7 @@ class LateAnswers:
                 interaction.token, message, received_at=job.received_at, expires_at=token_ends_at(job)
             )
         except DiscordError as error:
-            log.warning("could not announce a late answer", interaction=job.id, error=str(error))
+            log.warning("could not announce a late answer", **facts(job), error=str(error))
 
     async def post(self, job: Job, interaction: Interaction, message: Message) -> None:
         """Post the answer with a word to the asker, once; raises `DiscordError` if the channel does not take it."""

@@ -27,6 +27,7 @@ from app.errors import (
 )
 from app.jobs.job import Finish, Job, Outcome
 from app.jobs.store import JobStore, WaitingJob
+from app.journal import facts
 from app.texts import Locale, Text
 from app.worker.delivery import Delivery
 from app.worker.leases import LeaseBook
@@ -170,7 +171,7 @@ class Rescue:
             else:
                 await self._runner.end(job, error)
         except StoreError as failure:
-            log.warning("could not give a job back", interaction=job.id, error=str(failure))
+            log.warning("could not give a job back", **facts(job), error=str(failure))
         finally:
             self._leases.drop(job)
 
@@ -216,8 +217,10 @@ class Rescue:
             )
         except AnswerGone:
             # Nobody would see the answer, so nothing is paid for it.
-            log.info("the message was deleted before its turn", interaction=job.id)
-            await self._store.finish(job, Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="AnswerGone"))
+            log.info("the message was deleted before its turn", **facts(job))
+            finish = Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="AnswerGone")
+            await self._store.finish(job, finish)
+            self._runner.journal.finished(job, finish)
         else:
             await self._store.release(job, counted=False)
         finally:

@@ -98,7 +98,7 @@ class Runner:
         self._delivery = delivery
         self._overview = overview
         self._clock = clock
-        self._journal = journal
+        self.journal = journal
         self._resolve = resolve or (lambda _interaction, kind: commands[kind])
         self._running: dict[str, RunningCommand] = {}
 
@@ -109,21 +109,21 @@ class Runner:
 
     async def run(self, job: Job) -> None:
         """Bring a leased job to its end, or hand it back."""
-        self._journal.leased(job)
+        self.journal.leased(job)
         try:
             interaction = self.read(job)
             ended = await self._result(job, interaction)
             if isinstance(ended, GoesBack):
                 avoid_until = self._clock.now() + AVOID_S
                 await self._persist(job, lambda: self._store.release(job, counted=False, avoid_until=avoid_until))
-                self._journal.released(job, ended.reason, error=ended.error)
+                self.journal.released(job, ended.reason, error=ended.error)
             else:
                 await self._conclude(job, interaction, ended)
         except asyncio.CancelledError:
             # An orderly end of this process: the attempt does not count, and somebody else goes on at once.
             with contextlib.suppress(LeaseLost, StoreUnavailable):
                 await self._store.release(job, counted=False)
-                self._journal.released(job, "drain")
+                self.journal.released(job, "drain")
             raise
         except LeaseLost:
             self._leases.lost(job)
@@ -140,7 +140,7 @@ class Runner:
             waits = error is None and job.result is None and not job.stop and RunningCommand().paid(job)
             if waits and await self._goes_on_late(job, interaction):
                 await self._persist(job, lambda: self._store.release(job, counted=False))
-                self._journal.released(job, "late")
+                self.journal.released(job, "late")
             else:
                 await self._conclude(job, interaction, endings.unserved(job, interaction, error, self._services.prices))
         except (LeaseLost, StoreUnavailable) as failure:
@@ -235,7 +235,7 @@ class Runner:
             begun=begun,
             stopping=lambda: running.stopping,
             preferences=self._services.chosen(interaction.user_id, interaction.guild_id),
-            watch=partial(self._journal.call, job),
+            watch=partial(self.journal.call, job),
         )
         seconds = context.seconds_left()
         if seconds <= 0:
@@ -271,10 +271,10 @@ class Runner:
         outcome, error = await self._delivery.deliver(job, interaction, ended)
         self._leases.delivered(job)
         now = self._clock.now()
-        self._journal.delivered(job, outcome.value, error, self._clock.monotonic() - started)
+        self.journal.delivered(job, outcome.value, error, self._clock.monotonic() - started)
         finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
         await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
-        self._journal.finished(job, finish)
+        self.journal.finished(job, finish)
 
     async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
         # Asked for in one turn, these are one transaction.
@@ -311,7 +311,7 @@ class Runner:
         log.error("store unavailable", **facts(job), error=str(cause))
         try:
             await self._persist(job, lambda: self._store.release(job, counted=False))
-            self._journal.released(job, "store")
+            self.journal.released(job, "store")
         except (LeaseLost, StoreUnavailable) as error:
             log.warning("could not hand the job back", **facts(job), error=str(error))
 
@@ -322,3 +322,4 @@ class Runner:
             finish = Finish(Outcome.UNDELIVERABLE, self._clock.now(), error="Broken")
             with contextlib.suppress(LeaseLost, StoreUnavailable):
                 await self._store.finish(job, finish)
+                self.journal.finished(job, finish)

@@ -100,6 +100,8 @@ async def test_a_message_that_is_gone_waits_on(bench: Bench) -> None:
     await bench.rescue.look()
     assert len(bench.discord.shown) == 1
     assert len(bench.leases) == 0
+    counted = bench.metrics.exposition(running=0).decode()
+    assert 'quartet_jobs_undelivered_total{instance_id="1",kind="chat"} 1.0' in counted
 
 
 async def test_the_truth_comes_before_the_end(bench: Bench) -> None:
