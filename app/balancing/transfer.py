@@ -99,9 +99,12 @@ class RedisCounterTransfer:
         self._keep = engine.script(_COUNTERS)
 
     async def pages(self) -> AsyncIterator[Sequence[DayCounter]]:
-        async for key, found in hashes(self._engine, self._engine.key("counters", "????-??-??")):
-            day = key.rpartition(":")[2]
-            yield [DayCounter(day, name.decode(), int(value)) for name, value in found.items()]
+        async for page in hashes(self._engine, self._engine.key("counters", "????-??-??")):
+            yield [
+                DayCounter(key.rpartition(":")[2], name.decode(), int(value))
+                for key, found in page
+                for name, value in found.items()
+            ]
 
     async def take_over(self, records: Sequence[DayCounter]) -> int:
         key = self._engine.key

@@ -27,15 +27,16 @@ _OPTIONAL = frozenset({"guild_id", "channel_id", "checkpoint", "parts"})
 """Absent if there is nothing in them; other texts are empty then."""
 
 
-async def hashes(engine: RedisEngine, pattern: str) -> AsyncIterator[tuple[str, Fields]]:
-    """Return every hash whose key matches, once; the order is the server's."""
+async def hashes(engine: RedisEngine, pattern: str) -> AsyncIterator[list[tuple[str, Fields]]]:
+    """Return every hash whose key matches, once, a bounded number at a time; the order is the server's."""
     seen: set[bytes] = set()
     async for keys in keys_like(engine, pattern):
-        fresh = [key for key in keys if key not in seen]
+        fresh = [key for key in dict.fromkeys(keys) if key not in seen]
         seen.update(fresh)
-        for key, fields in zip(fresh, await _read(engine, fresh), strict=True):
-            if fields:
-                yield key.decode(), fields
+        found = zip(fresh, await _read(engine, fresh), strict=True)
+        page = [(key.decode(), fields) for key, fields in found if fields]
+        if page:
+            yield page
 
 
 async def keys_like(engine: RedisEngine, pattern: str) -> AsyncIterator[list[bytes]]:

@@ -14,7 +14,7 @@ that it goes even if no instance runs any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from app.jobs.redis_engine import RedisEngine
@@ -193,7 +193,7 @@ class RedisConversations:
         return int(await self._engine.run(self._forget, [self._engine.key("turn_ages")], arguments))
 
 
-def turn_of(job_id: str, fields: dict[bytes, bytes]) -> Turn:
+def turn_of(job_id: str, fields: Mapping[bytes, bytes]) -> Turn:
     """Read a turn from its hash."""
     told = {name.decode(): value.decode() for name, value in fields.items()}
     return Turn(

@@ -112,8 +112,9 @@ class RedisTurnTransfer:
         self._kept = RedisConversations(engine, memory_ttl_s=memory_ttl_s)
 
     async def pages(self) -> AsyncIterator[Sequence[Turn]]:
-        async for key, found in hashes(self._engine, self._engine.key("turn", "*")):
-            yield [turn_of(key.removeprefix(self._engine.key("turn", "")), dict(found))]
+        prefix = self._engine.key("turn", "")
+        async for page in hashes(self._engine, f"{prefix}*"):
+            yield [turn_of(key.removeprefix(prefix), found) for key, found in page]
 
     async def take_over(self, records: Sequence[Turn]) -> int:
         return sum(await asyncio.gather(*(self._kept.keep(turn, replace=False) for turn in records)))
@@ -127,9 +128,13 @@ class RedisFreshStartTransfer:
         self._kept = RedisConversations(engine, memory_ttl_s=memory_ttl_s)
 
     async def pages(self) -> AsyncIterator[Sequence[FreshStart]]:
-        async for key, found in hashes(self._engine, self._engine.key("fresh", "*")):
-            user = key.rpartition(":")[2]
-            yield [FreshStart(user, channel.decode(), float(at)) for channel, at in found.items()]
+        prefix = self._engine.key("fresh", "")
+        async for page in hashes(self._engine, f"{prefix}*"):
+            yield [
+                FreshStart(key.removeprefix(prefix), channel.decode(), float(at))
+                for key, found in page
+                for channel, at in found.items()
+            ]
 
     async def take_over(self, records: Sequence[FreshStart]) -> int:
         kept = (self._kept.keep_fresh_start(start.user_id, start.channel_id, start.at) for start in records)
@@ -161,9 +166,13 @@ class RedisUsageTransfer:
         self._kept = RedisUsage(engine)
 
     async def pages(self) -> AsyncIterator[Sequence[UsageRow]]:
-        async for key, found in hashes(self._engine, self._engine.key("usage", "user", "*")):
-            user, day = key.removeprefix(self._engine.key("usage", "user", "")).split(":")
-            yield [_usage_row(day, user, name.decode(), sums) for name, sums in found.items()]
+        prefix = self._engine.key("usage", "user", "")
+        async for page in hashes(self._engine, f"{prefix}*"):
+            yield [
+                _usage_row(key.removeprefix(prefix), name.decode(), sums)
+                for key, found in page
+                for name, sums in found.items()
+            ]
 
     async def take_over(self, records: Sequence[UsageRow]) -> int:
         return sum(await asyncio.gather(*map(self._keep, records)))
@@ -173,6 +182,7 @@ class RedisUsageTransfer:
         return await self._kept.keep(day, user, guild, kind, cast(list[int], sums), only_new=True)
 
 
-def _usage_row(day: str, user_id: str, name: str, sums: bytes) -> UsageRow:
+def _usage_row(whose: str, name: str, sums: bytes) -> UsageRow:
+    user_id, _, day = whose.rpartition(":")
     guild_id, _, kind = name.partition(":")
     return UsageRow(day, user_id, guild_id, kind, *map(int, sums.split()))
