@@ -14,7 +14,7 @@ from ops.engine import Container, Engine, Say, containers, find_engine, remove, 
 from ops.envfile import ROOT, EnvFile, read_env_file
 from ops.failures import Exit, OpsError
 from ops.ports import LOOPBACK, require_free
-from ops.scaling import compose_environment, override, unwanted
+from ops.scaling import compose_environment, override
 from ops.status import ProgramStatus, Status
 from ops.supervisor import STOP_WAIT_S, operators_environment
 
@@ -22,7 +22,12 @@ HEALTHY_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.3
 LOG_LINES = 15
 GIVE_UP_AFTER_RESTARTS = 3
-PROFILES = ("valkey", "tls", "tunnel", "monitoring", "tools")
+SERVICES = {
+    "valkey": ["valkey"],
+    "tls": ["nginx-tls"],
+    "tunnel": ["cloudflared"],
+    "monitoring": ["prometheus", "grafana"],
+}
 PROXIES = ("nginx", "nginx-tls")
 DEFAULT_PORTS = {"PUBLIC_PORT": 8080, "OPS_PORT": 8081}
 RENDER = "/docker-entrypoint.d/15-quartet.sh"
@@ -146,9 +151,26 @@ def up(file: EnvFile, settings: OperatorSettings, say: Say) -> None:
         _require_ports(settings)
     _build(engine, file, say)
     say(f"Starting nginx and {settings.instance_count} instances ...")
-    _quietly(engine, file, ["up", "-d", "--no-build", "--remove-orphans"], "The containers could not be started")
+    _start(engine, file, _wanted(settings), "The containers could not be started")
     _remove_unwanted(engine, settings, say)
     _await_healthy(engine, say)
+
+
+def _wanted(settings: OperatorSettings) -> list[str]:
+    """The services that are to run, in the order in which they are needed."""
+    instances = [f"instance-{number}" for number in range(1, settings.instance_count + 1)]
+    besides = [name for profile in settings.compose_profiles for name in SERVICES[profile]]
+    return [
+        *(name for name in besides if name not in PROXIES),
+        *instances,
+        "nginx",
+        *set(besides).intersection(PROXIES),
+    ]
+
+
+def _start(engine: Engine, file: EnvFile, services: Sequence[str], fault: str, *how: str) -> None:
+    """Create and start these services and no other; one that runs and is what the files ask for stays as it is."""
+    _quietly(engine, file, ["up", "-d", "--no-build", "--no-deps", *how, *services], fault)
 
 
 def _require_ports(settings: OperatorSettings) -> None:
@@ -168,9 +190,10 @@ def _build(engine: Engine, file: EnvFile, say: Say) -> None:
 
 
 def _remove_unwanted(engine: Engine, settings: OperatorSettings, say: Say) -> None:
-    """Instances beyond INSTANCE_COUNT: Compose leaves what it no longer starts."""
+    """Instances beyond INSTANCE_COUNT and profiles that were given up: Compose leaves what it no longer starts."""
+    wanted = _wanted(settings)
     for container in containers(engine):
-        if unwanted(container.service, settings.instance_count):
+        if container.service not in (*wanted, "register"):
             say(f"{container.service} is no longer wanted ...")
             remove(engine, container, STOP_WAIT_S)
 
@@ -217,19 +240,22 @@ def restart(file: EnvFile, settings: OperatorSettings, say: Say) -> None:
     engine = _engine()
     _build(engine, file, say)
     before = {container.service: container.id for container in containers(engine)}
-    wanted = [f"instance-{number}" for number in range(1, settings.instance_count + 1)]
-    for name in sorted(wanted, key=lambda name: name in before):  # a new one first: nginx is told of it later
+    wanted = _wanted(settings)
+    others = [name for name in wanted if not name.startswith("instance-") and name not in PROXIES]
+    if others:
+        _start(engine, file, others, f"{' or '.join(others)} could not be started")
+    instances = [name for name in wanted if name.startswith("instance-")]
+    for name in sorted(instances, key=lambda name: name in before):  # a new one first: nginx is told of it later
         say(f"{name} restarts ..." if name in before else f"{name} is new ...")
-        again = ["up", "-d", "--no-build", "--no-deps", "--force-recreate", name]
         try:
-            _quietly(engine, file, again, f"{name} could not be started again")
+            _start(engine, file, [name], f"{name} could not be started again", "--force-recreate")
             _await_healthy(engine, say, [name])
         except OpsError as error:
             error.hint = (
                 error.hint or "The other instances go on as they were. Repair the file, then run restart again."
             )
             raise
-    _quietly(engine, file, ["up", "-d", "--no-build", "--remove-orphans"], "The other containers could not be started")
+    _start(engine, file, [name for name in wanted if name in PROXIES], "nginx could not be started")
     for container in containers(engine):
         if container.service in PROXIES and before.get(container.service) == container.id:
             reload_proxy(engine, container)
@@ -248,7 +274,7 @@ def reload_proxy(engine: Engine, container: Container) -> None:
 def down(env_file: Path) -> None:
     """Stop and remove the containers of every profile; the volumes stay."""
     engine, file = _engine(), read_env_file(env_file)
-    command = [*command_of(engine, file, PROFILES), "down", "--remove-orphans"]
+    command = [*command_of(engine, file, [*SERVICES, "tools"]), "down", "--remove-orphans"]
     code, lines = run(command, compose_environment(file, operators_environment()))
     for container in containers(engine):  # what a former version of the file, or another one, had started
         remove(engine, container, STOP_WAIT_S)

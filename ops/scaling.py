@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from ops.envfile import KEY_NAMES, ROOT, EnvFile
 WRITTEN_OUT = 4
 FIRST_ADDRESS = 10  # instance k has CONTAINER_SUBNET.(10 + k)
 SQLITE = "sqlite:"
-_INSTANCE = re.compile(r"instance-(\d+)")
 _SUBNET = "${CONTAINER_SUBNET:-10.203.44}"
 
 
@@ -53,12 +51,6 @@ def services(count: int) -> dict[str, Any]:
 
 def _address(number: int) -> str:
     return f"{_SUBNET}.{FIRST_ADDRESS + number}"
-
-
-def unwanted(service: str, count: int) -> bool:
-    """Whether a service is an instance beyond the count."""
-    found = _INSTANCE.fullmatch(service)
-    return found is not None and int(found[1]) > count
 
 
 def compose_environment(file: EnvFile, environment: Mapping[str, str]) -> dict[str, str]:
