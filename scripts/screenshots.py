@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--page", help="the address a running demo printed; without it one is started")
     parser.add_argument("--dashboard", help="the dashboard's address, with --page; without it that is left out")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="take these pictures only")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures", help="folder (default: docs/pictures)")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         browser = playwright.chromium.launch(executable_path=ensure_chromium())
         wanted = [(page, PICTURES), (dashboard, DASHBOARD_PICTURES)]
         for address, name, take in [(a, name, take) for a, found in wanted if a for name, take in found.items()]:
+            if options.only and name not in options.only:
+                continue
             path = options.out / f"{name}.png"
             take(browser, address, path)
             print(path)

@@ -8,10 +8,10 @@ const NEAR = 5;
 
 const FACTS = {
   running: (one) => `${number(one.running)} / ${number(one.slots)}`,
-  waiting: (one) => number(one.waiting_here),
+  upFor: (one) => duration(one.uptime_s),
+  ofHome: (one) => t("ofHomeValue", number(one.waiting_here), number(one.running_of_home)),
   ack: (one) => (one.acked ? t("ackValue", duration(one.ack_p50_s), duration(one.ack_p99_s), number(one.acked)) : t("none")),
   done: (one) => number(one.done_today),
-  upFor: (one) => duration(one.uptime_s),
   beat: (one) => (one.last_beat_s === null ? t("neverSeen") : t("ago", duration(one.last_beat_s))),
   version: (one) => one.version || t("none"),
 };
@@ -85,7 +85,7 @@ function keyRow(instance) {
 function card(one) {
   const state = h("span", { class: "badge" });
   const values = Object.fromEntries(Object.keys(FACTS).map((name) => [name, h("dd")]));
-  const facts = h("dl", { class: "facts" }, Object.entries(values).map(([name, value]) => h("div", {}, h("dt", {}, t(name)), value)));
+  const facts = h("dl", { class: "facts" }, Object.entries(values).map(([name, value]) => h("div", { "data-fact": name }, h("dt", {}, t(name)), value)));
   const keys = h("div", { class: "keys" });
   const fill = rows(keys, () => keyRow(one.instance));
   const title = h("h3", {}, h("span", {}, `#${one.instance}`), state);

@@ -28,7 +28,7 @@ const WORDS = {
   fAck: ["“생각 중…”까지, 99 %", "to “thinking…”, 99 %"], fAckSlowest: ["지난 1분, 가장 느린 인스턴스", "last minute, the slowest instance"],
   fUsers: ["지난 한 시간 사용자", "users, last hour"], fToday: ["오늘 끝낸 작업", "done today"], utc: ["UTC 날짜 기준", "the budget's day"],
   ofSlots: ["자리 {0}개 중", "of {0} slots"], perMinute: ["방금 1분 {0}개", "{0} in the last full minute"], failedHour: ["실패 {0}", "{0} failed"],
-  running: ["처리 중", "running"], waiting: ["대기", "waiting"], ack: ["“생각 중…”까지", "to “thinking…”"], upFor: ["켜진 시간", "up for"],
+  running: ["처리 중", "running"], ofHome: ["담당 사용자의 작업", "its users' jobs"], ofHomeValue: ["대기 {0}, 처리 중 {1}", "{0} waiting, {1} running"], ack: ["“생각 중…”까지", "to “thinking…”"], upFor: ["켜진 시간", "up for"],
   done: ["오늘 끝냄", "done today"], beat: ["마지막 신호", "last beat"], version: ["버전", "version"], ago: ["{0} 전", "{0} ago"], neverSeen: ["없음", "never"],
   ackValue: ["{0} / {1} ({2}개)", "{0} / {1} ({2})"], none: ["–", "–"],
   keyMinute: ["{0} / {1} (1분)", "{0} / {1} a minute"], keyDay: ["{0} / {1} (하루)", "{0} / {1} today"], keyFree: ["{0} (1분, 한도 없음)", "{0} a minute, no limit"],
