@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.commands.base import Answer, JobContext
+from app.discord.replies import Message
 from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, Job, NewJob, Outcome, ServedBecause
 from app.journal import Journal
@@ -19,6 +21,7 @@ from app.settings import CommonSettings
 from app.storage import Storage, storage
 from tests.kit.clock import FakeClock
 from tests.kit.waiting import wait_turns_until
+from tests.unit.worker.bench_worker import Bench
 
 
 def values(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -192,3 +195,28 @@ async def test_the_real_store_is_timed(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             await call
     assert told == [("jobs.counts", True), ("cluster.heartbeats", True), ("calls.since", True)]
+
+
+@pytest.mark.parametrize("found_by", ["the next renewal", "the work itself"])
+async def test_a_lost_lease_is_counted_once(found_by: str) -> None:
+    """Whoever finds out first: the renewal, which ends the work, or the work, whose answer can't be kept."""
+    bench = Bench()
+    gate = asyncio.Event()
+
+    async def wait(context: JobContext) -> Answer:
+        await gate.wait()
+        return Answer(Message("the answer"), "openai")
+
+    bench.command("chat", wait)
+    leased = await bench.lease()
+    work = asyncio.create_task(bench.runner.run(leased))
+    bench.leases.work(leased, work)
+    await wait_turns_until(lambda: "1" in bench.runner._running, "the job runs")
+    bench.store.steal("1")
+    if found_by == "the next renewal":
+        assert await bench.leases.renew() == ["1"]
+    gate.set()
+    await asyncio.gather(work, return_exceptions=True)
+    await bench.leases.renew()
+    assert value(bench.metrics, "quartet_leases_lost_total") == 1
+    assert bench.discord.finals == [] and len(bench.leases) == 0
