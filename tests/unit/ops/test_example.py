@@ -67,6 +67,14 @@ def test_a_container_is_given_every_shared_variable(compose: dict[str, Any]) -> 
         assert environment[name].startswith(f"${{{name}:")
 
 
+def test_a_container_can_post_what_comes_late(compose: dict[str, Any]) -> None:
+    """Symptom: in containers a video that took longer than 15 minutes was never posted. Cause: the bot token reached
+    the registration alone. Rule: what an instance is given natively it is given in a container.
+    """
+    for k in range(1, 5):
+        assert compose["services"][f"instance-{k}"]["environment"]["DISCORD_TOKEN"] == "${DISCORD_TOKEN:-}"
+
+
 def test_only_the_public_ports_are_open_to_the_world(compose: dict[str, Any]) -> None:
     """Everything the operator looks at is bound to loopback, and no instance publishes a port of its own."""
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
