@@ -16,6 +16,7 @@ from app import VERSION, logs
 from app.balancing.budget import Allowance, KeySnapshot, KeyState
 from app.balancing.keyset import KeySet
 from app.balancing.overview import Overview
+from app.balancing.state import DEAD_AFTER_S
 from app.clock import Clock
 from app.errors import StoreUnavailable
 from app.jobs.store import JobStore
@@ -98,7 +99,8 @@ class Gauges:
         now, members = self.clock.now(), self.overview.view.members
         ages = {(str(m.instance),): max(0.0, now - m.beat_at) for m in members if m.beat_at is not None}
         yield self._gauge("quartet_heartbeat_age_seconds", "Since each instance's last heartbeat.", ages, "peer")
-        alive = {(str(m.instance),): m.alive for m in members}
+        # By their age now: who is cut off from the store must not go on calling the others alive.
+        alive = {(str(m.instance),): m.beat_at is not None and now - m.beat_at <= DEAD_AFTER_S for m in members}
         yield self._gauge("quartet_instance_alive", "Whether this instance sees the other alive.", alive, "peer")
 
     async def _oldest(self) -> list[Metric]:
