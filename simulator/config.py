@@ -41,7 +41,7 @@ class Key:
     limits: Limits | None = None
     speed: Speed | None = None
     organization: str = ""
-    """Whose key it is at OpenAI; without a name, each key is of an organization of its own."""
+    """Whose key it is at OpenAI or Stability; without a name, each key is of an organization of its own."""
 
 
 @dataclass(frozen=True, slots=True)

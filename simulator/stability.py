@@ -43,6 +43,7 @@ class Stability:
             Route("/v2beta/stable-image/generate/{model}", self.generate, methods=["POST"]),
             Route("/v2beta/stable-image/upscale/{model}", self.upscale, methods=["POST"]),
             Route("/v1/user/balance", self.balance, methods=["GET"]),
+            Route("/v1/user/account", self.account, methods=["GET"]),
         ]
 
     async def generate(self, request: Request) -> Response:
@@ -72,6 +73,17 @@ class Stability:
         if call.suffers("quota"):
             return JSONResponse({"credits": 0.0})
         return await early_fault(call) or JSONResponse({"credits": 1000.0 - 3 * len(call.key.admitted)})
+
+    async def account(self, request: Request) -> Response:
+        """GET /v1/user/account."""
+        return await serve(self.world, request, "stability", "account", costly=False, handler=self._account,
+                           unauthorized=self._unauthorized_v1)  # fmt: skip
+
+    async def _account(self, call: ProviderCall) -> Response:
+        call.begin()
+        organization = {"id": call.key.organization, "name": "Simulated", "role": "OWNER", "is_default": True}
+        account = {"id": f"user-{call.key.label}", "email": "simulated@example.invalid", "profile_picture": ""}
+        return await early_fault(call) or JSONResponse({**account, "organizations": [organization]})
 
     async def _work(self, call: ProviderCall) -> Response:
         form = await read_form(call.request)

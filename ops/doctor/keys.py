@@ -1,7 +1,8 @@
 """Asks each provider, with each key, something that costs nothing.
 
-OpenAI: `GET /models`. Stability: `GET /v1/user/balance`. MiniMax has no balance for a key to ask for: a video task that
-does not exist is looked up, which an accepted key is told and a rejected one is not (`base_resp` 1004, 2049).
+OpenAI: `GET /models`. Stability: `GET /v1/user/balance`, and `/v1/user/account` for whose key it is. MiniMax has no
+balance for a key to ask for: a video task that does not exist is looked up, which an accepted key is told and a
+rejected one is not (`base_resp` 1004, 2049).
 """
 
 from __future__ import annotations
@@ -163,9 +164,20 @@ async def _stability(case: Case, subject: str, key: str) -> Verdict:
         return Verdict(_otherwise(case, subject, answer, "STABILITY_BASE_URL"))
     detail = f"accepted, {credits:,.1f} credits left"
     advice = "Buy credits at platform.stability.ai/account/credits."
+    account = await _stability_account(case, key)
     if credits <= 0:
-        return Verdict(fault(subject, detail, advice))
-    return Verdict(warning(subject, detail, advice) if credits < LOW_CREDITS else ok(subject, detail))
+        return Verdict(fault(subject, detail, advice), account)
+    return Verdict(warning(subject, detail, advice) if credits < LOW_CREDITS else ok(subject, detail), account)
+
+
+async def _stability_account(case: Case, key: str) -> str:
+    """Who pays: the organization that is used unless a call names another, or else the user."""
+    told = (await _get(case, f"{case.settings.stability_base_url}/v1/user/account", key)).object
+    listed = told.get("organizations")
+    for organization in listed if isinstance(listed, list) else []:
+        if isinstance(organization, dict) and organization.get("is_default"):
+            return str(organization.get("id") or "")
+    return str(told.get("id") or "")
 
 
 async def _minimax(case: Case, subject: str, key: str) -> Verdict:

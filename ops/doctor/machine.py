@@ -99,7 +99,7 @@ def _packages(lock: Path) -> list[Finding]:
 def _nginx(kind: Kind) -> list[Finding]:
     found = find_nginx()
     if found is not None:
-        return [ok("nginx", f"{_version_of(found.binary)} with njs")]
+        return [ok("nginx", f"{_version_of(found.binary)} with njs{_njs_version()}")]
     if kind in (Kind.CONTAINERS, Kind.INSIDE):
         return [not_checked("nginx", "it runs in a container of its own")]
     detail = "nginx with its JavaScript module is not installed"
@@ -112,3 +112,15 @@ def _version_of(binary: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return binary
     return done.stderr.rpartition(": ")[2].strip() or binary
+
+
+def _njs_version() -> str:
+    """As its package says; the module itself does not tell."""
+    if shutil.which("dpkg-query") is None:
+        return ""
+    command = ["dpkg-query", "--show", "--showformat=${Version}", PACKAGES[1]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return f" ({PACKAGES[1]} {done.stdout})" if done.returncode == 0 and done.stdout else ""

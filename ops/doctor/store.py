@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import StoreUnavailable
+from app.jobs.file_system import file_system_of, why_unfit
 from app.jobs.redis_checks import examine
 from app.jobs.redis_engine import RedisEngine
 from app.jobs.schema import MIGRATIONS
@@ -28,8 +29,6 @@ INTACT = "store, integrity"
 CHECK_WITHIN_S = 15.0
 SLOW_MS = 50.0
 LARGE_WAL = 256 * 1024 * 1024
-NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs", "beegfs", "virtiofs")
-FUSE = ("fuse.sshfs", "fuse.gcsfuse", "fuse.s3fs", "fuse.rclone", "fuse.grpcfuse", "fakeowner")
 
 
 async def store(case: Case) -> Sequence[Finding]:
@@ -46,10 +45,10 @@ async def store(case: Case) -> Sequence[Finding]:
 
 def examine_file(path: Path) -> list[Finding]:
     """Look at the file without changing it."""
+    if reason := why_unfit(path):
+        about, _, advice = reason.partition(": ")
+        return [fault(STORE, f"{path} {about}", f"{advice[:1].upper()}{advice[1:]}.")]
     kind = file_system_of(path)
-    if kind in NETWORK or kind in FUSE:
-        advice = "Put DATA_DIR on a local disk or a named volume, or set STORE_URL=redis://…"
-        return [fault(STORE, f"{path} lies on a network file system ({kind}), where instances can't share it", advice)]
     if not path.exists():
         return [ok(STORE, f"{path} ({kind}) will be made at the first start")]
     beside = [path, *(other for end in ("-wal", "-shm") if (other := Path(f"{path}{end}")).exists())]
@@ -109,23 +108,6 @@ def _integrity(connection: sqlite3.Connection) -> list[Finding]:
         return [ok(INTACT, "quick_check finds nothing")]
     advice = "Stop everything, keep a copy of the file, and restore the last backup: see docs/backup.md."
     return [fault(INTACT, excerpt(said, limit=120), advice)]
-
-
-def file_system_of(path: Path, mounts: str | None = None) -> str:
-    """Return the kind of file system a path is on, as Linux names it (proc_pid_mountinfo(5)); `unknown` elsewhere."""
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mountinfo").read_text()
-        except OSError:
-            return "unknown"
-    wanted = path.resolve()
-    best, kind = -1, "unknown"
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        point = Path(before.split(" ")[4].encode().decode("unicode_escape"))
-        if wanted.is_relative_to(point) and len(point.parts) >= best:
-            best, kind = len(point.parts), after.split(" ")[0]
-    return kind
 
 
 async def _redis(case: Case, url: str) -> Sequence[Finding]:

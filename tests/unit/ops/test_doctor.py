@@ -13,6 +13,7 @@ from app.commands.registry import definitions
 from ops.doctor import Finding, State, visit
 from simulator.config import Key, SimulatorConfig
 from simulator.server import SimulatorServer
+from tests.redis_kit import free_port
 from tests.unit.ops.files import env_file
 
 APPLICATION = "1200000000000000000"
@@ -52,6 +53,8 @@ async def found_at(
     """The same, asked about a public address."""
     given = {
         "DATA_DIR": f"'{directory}/data'",
+        "PUBLIC_PORT": str(free_port()),
+        "OPS_PORT": str(free_port()),
         "DISCORD_API_URL": sim.discord_url,
         "DISCORD_PUBLIC_KEY": sim.public_key,
         "OPENAI_BASE_URL": sim.openai_url,
@@ -132,10 +135,12 @@ async def test_a_rejected_key_is_told_by_its_set_and_the_others_are_well(tmp_pat
 async def test_sets_that_share_an_account_are_one_limit(tmp_path: Path) -> None:
     """The same organization behind two keys, or the same key in three sets, gives no more than one."""
     known = (*keys("openai", 1, 3, organization="org-ours"), *keys("openai", 2, 4))
+    known += (*keys("stability", 2, 4, organization="org-ours"), *keys("stability", 1, 3))
     async with SimulatorServer(discord_config(keys=known)) as sim:
         same = "sk-minimax-of-set-2"
         found = await findings(tmp_path, sim, MINIMAX_API_KEY_3=same, MINIMAX_API_KEY_4=same)
     assert found["OpenAI, accounts"].detail == "sets 1 and 3 are of the same organization: one limit, not two"
+    assert found["Stability, accounts"].detail == "sets 2 and 4 are of the same organization: one limit, not two"
     assert found["MiniMax, accounts"].detail == "sets 2, 3 and 4 hold the same key: one limit, not three"
     assert {found["OpenAI, accounts"].state, found["MiniMax, accounts"].state} == {State.WARNING}
 
@@ -178,13 +183,14 @@ async def test_a_key_that_may_not_list_models_is_no_rejected_key(tmp_path: Path)
 
 
 async def test_the_checks_cost_nothing(sim: SimulatorServer, tmp_path: Path) -> None:
-    """Every call at a provider is one it does not charge for, one for each key."""
+    """Every call at a provider is one it does not charge for, one for each key, and who its account is."""
     await findings(tmp_path, sim)
     calls = [event for event in sim.ledger.events if event["event"] == "provider_call"]
-    assert len(calls) == 12
+    assert len(calls) == 16
     assert {(call["provider"], call["route"], call["costly"]) for call in calls} == {
         ("openai", "models", False),
         ("stability", "balance", False),
+        ("stability", "account", False),
         ("minimax", "query", False),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from app import VERSION
+from app.jobs import file_system
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite_engine import SqliteEngine
 from ops.doctor import clocks, machine, store, system
@@ -30,6 +32,7 @@ from ops.doctor.runner import Check, examine
 from ops.failures import Exit, OpsError
 from ops.status import ProgramStatus, Status
 from ops.system import Paths
+from tests.redis_kit import RedisServer
 from tests.unit.ops.doctor_kit import a_case
 
 
@@ -129,35 +132,29 @@ async def test_a_file_of_an_earlier_schema_is_migrated_at_the_next_start(tmp_pat
     assert "schema 1 is migrated at the next start" in store.examine_file(path)[0].detail
 
 
-MOUNTS = """\
-22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:40 / /srv rw - nfs4 server:/export rw
-31 30 8:2 / /srv/local\\040disk rw - xfs /dev/sdb rw
-32 22 0:41 / /mnt/win rw - 9p drvfs rw
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/var/lib/quartet/quartet.db", "ext4"),
-        ("/srv/quartet.db", "nfs4"),
-        ("/srvother/quartet.db", "ext4"),
-        ("/srv/local disk/quartet.db", "xfs"),
-        ("/mnt/win/data/quartet.db", "9p"),
-    ],
-)
-def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
-    """Names with blanks are escaped in mountinfo; a name that only begins alike is another place."""
-    assert store.file_system_of(Path(path), MOUNTS) == kind
-
-
 def test_a_store_on_a_network_file_system_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instances can't share a WAL file there, however well it seems to work."""
-    monkeypatch.setattr(store, "file_system_of", lambda path: "nfs4")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("22 1 0:40 / / rw - nfs4 server:/export rw\n")
+    monkeypatch.setattr(file_system, "MOUNTS", mounts)
     (finding,) = store.examine_file(tmp_path / "quartet.db")
     assert finding.state is State.FAULT
+    assert "network file system (nfs4)" in finding.detail
+    assert finding.advice.startswith("Put DATA_DIR on a disk")
     assert "STORE_URL=redis://" in finding.advice
+
+
+async def test_a_server_tells_its_version_and_what_may_be_lost_by_it(tmp_path: Path, own_redis: RedisServer) -> None:
+    """One that keeps everything is well; one that flushes every second is a warning that says what it costs."""
+    async with a_case(tmp_path, STORE_URL=f"'{own_redis.url}'") as case:
+        (well,) = await store.store(case)
+        own_redis.set("appendfsync", "everysec")
+        found = await store.store(case)
+    assert well.state is State.OK
+    assert re.match(r"Redis or Valkey \d+\.\d+\.\d+ at .* answers in [\d.]+ ms", well.detail)
+    assert [finding.subject for finding in found] == ["store", "store, safety"]
+    assert found[1].state is State.WARNING
+    assert "appendfsync is everysec" in found[1].detail
 
 
 async def test_a_store_that_does_not_answer_names_no_password(tmp_path: Path) -> None:
