@@ -89,7 +89,7 @@ class RedisJobTransfer:
         for job in jobs:
             fields = list(_fields(job))
             ttl = DONE_TTL_S if job.finished_at is not None else max(0, job.expires_at - job.received_at) + OPEN_TTL_S
-            arguments += [job.id, len(fields) // 2, *fields, job.lease_until or "", int(ttl)]
+            arguments += [job.id, job.state, job.fence, len(fields) // 2, *fields, job.lease_until or "", int(ttl)]
         return int(await self._engine.run(TAKE_OVER, (), arguments))
 
 
@@ -115,6 +115,9 @@ def _fields(job: StoredJob) -> Iterator[str | bytes | int | float]:
         if value is not None and (value != "" or name not in ("repeat", "outcome")):
             yield _RENAMED.get(name, name)
             yield value
+    if job.avoid is not None and job.avoid_until is None:
+        yield "avoid_until"
+        yield ""  # as a release leaves it, which the lease's script relies on
 
 
 def _job(id: str, fields: Fields, lease_until: float | None) -> StoredJob:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any, Generic, TypeVar
 
+from app.jobs.schema import DONE
 from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.transfer import PAGE, StoredJob
 
@@ -62,6 +63,14 @@ class SqliteTable(Generic[R]):
 
 
 def sqlite_jobs(engine: SqliteEngine) -> SqliteTable[StoredJob]:
-    """Return the jobs of the file, in the order they were accepted."""
+    """Return the jobs of the file, in the order they were accepted.
+
+    One that is there already stays, unless it has come further elsewhere: it is done, or was leased since.
+    """
     columns = [field.name for field in fields(StoredJob)]
-    return SqliteTable(engine, "jobs", ["seq"], columns, StoredJob)
+    places, newer = ",".join("?" * len(columns)), ", ".join(f"{column}=excluded.{column}" for column in columns)
+    keep = (
+        f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({places}) ON CONFLICT (id) DO UPDATE SET {newer} "
+        f"WHERE state<>'{DONE}' AND (excluded.state='{DONE}' OR excluded.fence>fence)"
+    )
+    return SqliteTable(engine, "jobs", ["seq"], columns, StoredJob, keep=keep)

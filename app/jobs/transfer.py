@@ -20,7 +20,7 @@ class Movable(Protocol[R]):
         """Return all there is, bounded numbers at a time; raises `StoreUnavailable`."""
 
     async def take_over(self, records: Sequence[R]) -> int:
-        """Keep those of another store, durably; returns how many. What is there already stays as it is."""
+        """Keep those of another store, durably; returns how many. What is there already and as new stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

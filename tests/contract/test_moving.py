@@ -175,6 +175,34 @@ async def test_again(way: tuple[str, str]) -> None:
     assert report.kinds["jobs"].found == 8
 
 
+async def test_there_and_back(way: tuple[str, str]) -> None:
+    """Symptom: after a move back, who was answered meanwhile was answered again. Cause: the first store still held the
+    job as owed, and what was there stayed. Rule: what is done, or was leased since, is newer wherever it is.
+    """
+    async with opened(way[0]) as first:
+        await fill(first.storage)
+        await first.storage.jobs.put(new("9", user="10", at=NOW + 9))
+    await moved(way)
+    async with opened(way[1]) as second:
+        jobs = second.storage.jobs
+        leased = {job.id: job for job in await jobs.lease(request(2, now=NOW + 100))}
+        for id in ("5", "8"):
+            await jobs.finish(leased[id], Finish(Outcome.ANSWERED, NOW + 101))
+        await jobs.keep(leased["9"], b"kept there")
+        await jobs.release(leased["4"], counted=True)
+        there = {job.id: job for job in (await contents(second))["jobs"]}
+    report = await moved((way[1], way[0]))
+    assert report.kinds["jobs"].moved == 6  # all but the pinned one and those done before
+    async with opened(way[0]) as first:
+        jobs = first.storage.jobs
+        back = {job.id: job for job in (await contents(first))["jobs"]}
+        assert back == there
+        assert await jobs.counts() == await _counts(way[1])
+        left = {job.id: job for job in await jobs.lease(request(2, now=NOW + 300))}
+        assert {"4", "9"} <= set(left) <= {"2", "3", "4", "9"} and left["9"].result == b"kept there"
+        assert "1" in {job.id for job in await jobs.lease(request(1, now=NOW + 300))}
+
+
 async def test_a_move_that_broke_off_is_finished_by_the_next(way: tuple[str, str]) -> None:
     """However far it came: the rest is moved, and each job once, also if there are many."""
     async with opened(way[0]) as source:
