@@ -26,6 +26,9 @@ HEADERS: Final = {
 }
 
 
+PLACE_OF_RELEASE: Final = b"{release}"
+
+
 @dataclass(frozen=True, slots=True)
 class _File:
     content: bytes
@@ -34,15 +37,19 @@ class _File:
 
 
 class PageFiles:
-    """Every file of the folder, read once: what is served fits together although an upgrade replaces them."""
+    """Every file of the folder, read once: what is served fits together although an upgrade replaces them.
+
+    `release` names this state of all files. The page carries it, so that it can tell that it is outdated.
+    """
 
     def __init__(self, folder: Path = FOLDER) -> None:
+        contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in TYPES}
+        self.release = _digest(b"".join(name.encode() + content for name, content in contents.items()))
+        contents[PAGE] = contents[PAGE].replace(PLACE_OF_RELEASE, self.release.encode())
         self._files: Mapping[str, _File] = {
-            path.name: _read(path) for path in sorted(folder.iterdir()) if path.suffix in TYPES
+            name: _File(content, TYPES[Path(name).suffix], f'"{_digest(content)}"')
+            for name, content in contents.items()
         }
-        together = "".join(name + file.etag for name, file in self._files.items())
-        self.release = hashlib.sha256(together.encode()).hexdigest()[:16]
-        """Names this state of all files."""
 
     def answer(self, name: str, if_none_match: str | None) -> Response:
         """Return a file; 304 if the browser has it; 404 if there is none of that name."""
@@ -56,6 +63,5 @@ class PageFiles:
         return Response(file.content, headers=headers, media_type=file.media_type)
 
 
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
-    return _File(content, TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

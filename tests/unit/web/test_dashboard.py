@@ -92,7 +92,7 @@ def test_each_file_is_given_away_once(name: str) -> None:
     """With its type and the policy; who has it already is told that it is the same."""
     files = PageFiles()
     answer = files.answer(name, None)
-    assert (answer.status_code, bytes(answer.body)) == (200, FILES[name].encode())
+    assert (answer.status_code, bytes(answer.body)) == (200, FILES[name].replace("{release}", files.release).encode())
     assert answer.headers["content-type"].startswith(TYPES[Path(name).suffix])
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     etag = answer.headers["etag"]
@@ -109,7 +109,8 @@ def test_nothing_else_is_given_away(name: str) -> None:
 
 
 def test_another_state_of_the_files_has_another_name(tmp_path: Path) -> None:
-    """An open page learns from it that it is outdated; the same files are the same everywhere."""
+    """An open page, which carries it, learns that it is outdated; the same files are the same everywhere."""
+    assert f'content="{PageFiles().release}"'.encode() in bytes(PageFiles().answer(PAGE, None).body)
     assert PageFiles().release == PageFiles().release
     (tmp_path / "index.html").write_text("<!doctype html>")
     before = PageFiles(tmp_path).release

@@ -68,7 +68,7 @@ function keyRow(instance) {
       const words = [providerName(key.provider), instance, keyUse(key)];
       const at = (index) => minuteOf(from + index * 60);
       const highest = Math.max(...values);
-      const near = limit && highest >= limit / NEAR; // far below it, one would see nothing but the limit
+      const near = limit && (!highest || highest >= limit / NEAR); // far below it, one would see only the limit
       const top = near ? Math.max(limit, highest) : ceiling(highest);
       drawn.update({
         series: [values],

@@ -6,7 +6,9 @@ import { drawAnswers, drawFaults, drawFigures, drawNotices, drawTables } from ".
 import { follow } from "./stream.js";
 import { language, t, timeOf } from "./text.js";
 
-let release = null; // the files this page was made of, as the first picture named them
+const RELOAD_AGAIN_MS = 10000; // while an upgrade is under way, page and pictures may come from either side of it
+
+const release = document.querySelector("meta[name=release]").content; // names the files this page is made of
 let seen = null; // when the last picture came
 
 function state(name, text) {
@@ -14,9 +16,16 @@ function state(name, text) {
   say($("connection"), text);
 }
 
+// An upgrade brought another page.
+function reload() {
+  const before = Number(sessionStorage.getItem("quartet-reloaded"));
+  if (Date.now() - before < RELOAD_AGAIN_MS) return;
+  sessionStorage.setItem("quartet-reloaded", String(Date.now()));
+  location.reload();
+}
+
 function draw(picture) {
-  release ??= picture.release;
-  if (picture.release !== release) location.reload(); // an upgrade brought another page
+  if (picture.release !== release) reload();
   seen = picture.at;
   drawNotices(picture);
   drawFigures(picture);
