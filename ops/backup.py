@@ -18,6 +18,7 @@ from ops import docker
 from ops.envfile import ROOT, EnvFile, read_env_file
 from ops.failures import Exit, OpsError
 from ops.launch import clean_environment
+from ops.scaling import SQLITE
 from ops.system import Paths
 
 SCRIPT = Path("scripts") / "backup.py"
@@ -66,7 +67,8 @@ class Place:
     ) -> subprocess.CompletedProcess[bytes]:
         if self.containers:
             store = self._file.values.get("STORE_URL", "")
-            given = ["-e", f"STORE_URL={store}"] if store else []
+            # A SQLite file always lies on the containers' volume, whatever path it would have natively.
+            given = ["-e", f"STORE_URL={store}"] if store and not store.startswith(SQLITE) else []
             run = ["run", "--rm", "-T", "--no-deps", *given, "--entrypoint", "python", "register", str(SCRIPT)]
             return docker.piped(self._file.path, [*run, *arguments], source=source, out=out)
         own = self._file.instance_environment(1)

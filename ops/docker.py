@@ -193,7 +193,7 @@ def _remove_unwanted(engine: Engine, settings: OperatorSettings, say: Say) -> No
     """Instances beyond INSTANCE_COUNT and profiles that were given up: Compose leaves what it no longer starts."""
     wanted = _wanted(settings)
     for container in containers(engine):
-        if container.service not in (*wanted, "register"):
+        if container.service not in wanted:
             say(f"{container.service} is no longer wanted ...")
             remove(engine, container, STOP_WAIT_S)
 

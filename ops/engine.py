@@ -14,6 +14,7 @@ from typing import Any
 PROJECT = "quartet"  # the name in docker-compose.yml
 _PROJECT_LABEL, _SERVICE_LABEL = "com.docker.compose.project", "com.docker.compose.service"
 _DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
+_ONE_OFF = ("register", "tools")  # services whose containers run one command and go
 _ASK_S = 20.0
 # Podman without systemd says so for each container; its health checks are run by us then.
 _NOISE = ("systemd connection", "failed to connect to syslog")
@@ -112,7 +113,12 @@ def containers(engine: Engine) -> list[Container]:
         found = json.loads(inspected.stdout or "[]")
     except ValueError:
         return []
-    return sorted((_container(engine, raw) for raw in found), key=lambda container: container.service)
+    ours = (_container(engine, raw) for raw in found if _service(raw) not in _ONE_OFF)
+    return sorted(ours, key=lambda container: container.service)
+
+
+def _service(raw: Mapping[str, Any]) -> str:
+    return str(raw["Config"]["Labels"].get(_SERVICE_LABEL, ""))
 
 
 def _container(engine: Engine, raw: Mapping[str, Any]) -> Container:
@@ -122,7 +128,7 @@ def _container(engine: Engine, raw: Mapping[str, Any]) -> Container:
         health = _podman_health(engine, raw["Id"], health)
     return Container(
         id=raw["Id"],
-        service=raw["Config"]["Labels"].get(_SERVICE_LABEL, ""),
+        service=_service(raw),
         state=str(state["Status"]).lower(),
         health=health,
         started_at=str(state.get("StartedAt", "")),
