@@ -336,3 +336,16 @@ def test_the_last_line_of_a_process_is_written() -> None:
     script = "from app import logs\nlogs.configure('INFO', 1, [])\nfor n in range(2000): logs.journal('line', {'n': n})"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert [json.loads(line)["n"] for line in ended.stdout.splitlines()] == list(range(2000))
+
+
+@pytest.mark.processes
+def test_a_process_ends_although_nobody_reads() -> None:
+    """A pipe that is full and never read delays the end for a moment only, and it stays a good end."""
+    script = (
+        "from app import logs\nlogs.configure('INFO', 1, [])\nfor n in range(3000): logs.journal('x' * 200, {'n': n})"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
