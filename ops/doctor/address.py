@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,13 +52,14 @@ async def public(case: Case) -> Sequence[Finding]:
             return [not_checked(NAME, "the simulated Discord calls this machine itself")]
         detail = f"{host} is this machine itself, which Discord can't call"
         return [fault(NAME, detail, "Give it a public name, a tunnel or a load balancer: see docs/ingress.md.")]
-    findings = list(await _name(host))
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    findings = list(await _name(host, port))
     if parts.scheme != "https":
         return [*findings, fault(TLS, "the address is not https", "Discord calls https only: see docs/ingress.md.")]
-    return [*findings, *await _tls(case, host, parts.port or 443)] if findings[0].well else findings
+    return [*findings, *await _tls(case, host, port)] if findings[0].well else findings
 
 
-async def _name(host: str) -> Sequence[Finding]:
+async def _name(host: str, port: int) -> Sequence[Finding]:
     try:
         found = await aside(lambda: socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM))
     except socket.gaierror as error:
@@ -72,7 +75,23 @@ async def _name(host: str) -> Sequence[Finding]:
     own = await aside(own_addresses)
     here = [text for text in addresses if text in own]
     where = "this machine" if here else "a tunnel, load balancer or router in front of this machine"
-    return [ok(NAME, f"{host} is {', '.join(addresses)}: {where}")]
+    detail = f"{host} is {', '.join(addresses)}: {where}"
+    # Whoever has only one way out tries no other.
+    tried = [text for text in addresses if any((":" in text) == (":" in other) for other in own)]
+    accepts = await asyncio.gather(*(aside(partial(_accepts, text, port)) for text in tried))
+    deaf = [text for text, accepted in zip(tried, accepts, strict=True) if not accepted]
+    if deaf and len(deaf) < len(tried):
+        return [warning(NAME, f"{detail}; nobody answers at {', '.join(deaf)}", "Discord may take any of them: "
+                        "take the record of each that is of no use away.")]  # fmt: skip
+    return [ok(NAME, detail)]
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=CONNECT_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def own_addresses() -> set[str]:

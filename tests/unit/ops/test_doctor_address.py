@@ -20,6 +20,7 @@ from ops.doctor.finding import Finding, State
 from tests.unit.ops.doctor_kit import a_case
 
 NAMED = "bot.example.com"
+PUBLIC, DEAF = "203.0.114.7", "203.0.114.8"
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
 
@@ -92,22 +93,27 @@ def tls_server(certificate: Path, *, http2: bool = True) -> Iterator[int]:
 
 
 @pytest.fixture(name="named")
-def a_public_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bot.example.com` has a public address as far as DNS goes; connections to it end at loopback."""
+def a_public_name(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`bot.example.com` has a public address as far as DNS goes; connections to it end at loopback. Its records."""
+    records = [PUBLIC]
+    monkeypatch.setattr(address, "own_addresses", lambda: {"198.51.100.1"})
     known, connect = socket.getaddrinfo, socket.create_connection
 
     def lookup(host: object, port: object, *rest: object, **options: object) -> object:
         if host != NAMED:
             return known(host, port, *rest, **options)  # type: ignore[arg-type]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.114.7", port))]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in records]
 
     def connected(place: tuple[str, int], **options: object) -> socket.socket:
-        return connect(("127.0.0.1", place[1]) if place[0] == NAMED else place, **options)  # type: ignore[arg-type]
+        if place[0] == DEAF:
+            raise ConnectionRefusedError
+        return connect(("127.0.0.1", place[1]) if place[0] in (NAMED, PUBLIC) else place, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     monkeypatch.setattr(socket, "create_connection", connected)
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+    return records
 
 
 async def visited(directory: Path, url: str, *, now: float | None = None) -> dict[str, Finding]:
@@ -188,6 +194,17 @@ async def test_nobody_listening_and_plain_http_are_faults(tmp_path: Path) -> Non
     assert f"no connection to {NAMED}, port {port}" in found[TLS].detail
     found = await visited(tmp_path, f"http://{NAMED}/interactions")
     assert found[TLS].detail == "the address is not https"
+
+
+async def test_a_record_at_which_nobody_answers_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: list[str]
+) -> None:
+    """Some of Discord's calls would go there; with IPv4 only, this machine can't know about the IPv6 record."""
+    named += [DEAF, "2001:4860::8"]
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        found = await visited(tmp_path, f"http://{NAMED}:{listening.getsockname()[1]}/interactions")
+    assert found[NAME].state is State.WARNING
+    assert found[NAME].detail.endswith(f"; nobody answers at {DEAF}")
 
 
 @pytest.mark.parametrize(
