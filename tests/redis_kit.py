@@ -154,6 +154,42 @@ def running_redis(*, tcp: bool = False, **config: str) -> Iterator[RedisServer]:
             server.kill()
 
 
+class Sentinel(RedisServer):
+    """A Sentinel that alone decides, within a second, that the master is gone."""
+
+    def __init__(self, directory: Path, name: str, master: RedisServer) -> None:
+        super().__init__(directory, tcp=True)
+        self._lines = [
+            f"port {self.port}", "bind 127.0.0.1", f"dir {directory}", "logfile redis.log",
+            f"sentinel monitor {name} 127.0.0.1 {master.port} 1", f"sentinel down-after-milliseconds {name} 500",
+            f"sentinel failover-timeout {name} 2000",
+        ]  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self, *, wait: bool = True) -> RedisServer:
+        path = self.directory / "sentinel.conf"
+        path.write_text("\n".join(self._lines) + "\n")
+        command = [require_redis(), str(path), "--sentinel"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if wait:
+            self.wait()
+        return self
+
+
+@contextlib.contextmanager
+def running_sentinel(name: str, master: RedisServer) -> Iterator[RedisServer]:
+    """Run a Sentinel that watches `master` under this name."""
+    with tempfile.TemporaryDirectory(prefix="quartet-sentinel-") as directory:
+        sentinel = Sentinel(Path(directory), name, master)
+        try:
+            yield sentinel.start()
+        finally:
+            sentinel.kill()
+
+
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[RedisServer]:
     """One server for all tests that only need a store."""

@@ -22,6 +22,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     ConnectionError,
     NoScriptError,
     OutOfMemoryError,
@@ -309,4 +310,6 @@ def _reason(error: Exception) -> str:
         return "has used up its memory (maxmemory): what is new can't be recorded"
     if isinstance(error, ReadOnlyError):
         return "is a read-only replica now"
+    if isinstance(error, ConnectionError | OSError) and not isinstance(error, BusyLoadingError):
+        return f"can't be reached: {str(error)[:300] or type(error).__name__}"
     return f"failed: {str(error)[:300] or type(error).__name__}"

@@ -26,4 +26,5 @@ local mine = key('done', found[2])
 call('ZADD', key('done'), ARGV[4], id)
 call('ZADD', mine, ARGV[4], id)
 call('EXPIRE', mine, USER_TTL)
+call('EXPIRE', key('done'), USER_TTL)
 return 1
