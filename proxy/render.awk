@@ -38,22 +38,48 @@ function close_upstream() {
 }
 
 # The stand-bys start with the home's successor, so that the users of several dead homes do not all meet on one instance.
-function upstreams(    home, step, k) {
+# Neighbours are of different hosts where there are several: a host that is cut off is a black hole for each address of
+# it, and a request that met many in a row would run out of its time.
+function upstreams(    home) {
     for (home = 1; home <= count; home++) {
         open_upstream("home_" home)
-        for (step = 0; step < count; step++) {
-            k = (home - 1 + step) % count + 1
-            printf "        server %s max_fails=1 fail_timeout=5s%s;\n", address[k], step ? " backup" : ""
-        }
+        servers(home, "max_fails=1 fail_timeout=5s", " backup")
         close_upstream()
     }
     one_upstream("any", "max_fails=1 fail_timeout=5s")
     one_upstream("last_resort", "max_fails=0")
 }
 
-function one_upstream(name, options,    k) {
+# All of them, from the home on.
+function servers(home, options, others,    step, k, left, host) {
+    for (k = 1; k <= count; k++) left[k] = 1
+    for (step = 0; step < count; step++) {
+        k = step ? successor(home, left, host) : home
+        host = host_of(address[k])
+        delete left[k]
+        printf "        server %s %s%s;\n", address[k], options, step ? others : ""
+    }
+}
+
+# The next one after the home that is left and of another host than the last one; the next one at all if there is none.
+function successor(home, left, host,    step, k, next_one) {
+    for (step = 1; step < count; step++) {
+        k = (home - 1 + step) % count + 1
+        if (!(k in left)) continue
+        if (host_of(address[k]) != host) return k
+        if (!next_one) next_one = k
+    }
+    return next_one
+}
+
+function host_of(place) {
+    sub(/:[0-9]+$/, "", place)
+    return place
+}
+
+function one_upstream(name, options) {
     open_upstream(name)
-    for (k = 1; k <= count; k++) printf "        server %s %s;\n", address[k], options
+    servers(1, options, "")
     close_upstream()
 }
 

@@ -279,11 +279,11 @@ async def front(
 
 
 @contextlib.contextmanager
-def black_hole() -> Iterator[int]:
+def black_hole(host: str = "127.0.0.1") -> Iterator[int]:
     """A port where connecting gets no answer at all: its queue is full, so the kernel drops what comes."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
-        server.bind(("127.0.0.1", 0))
+        server.bind((host, 0))
         server.listen(0)
         for _ in range(8):
             filler = stack.enter_context(socket.socket())
