@@ -25,8 +25,11 @@ PAGE = 500
 MOST_PAGES = 40
 """Read at once; of an hour with more jobs than that the beginning is missing, and that is told."""
 
-OVERLAP_S = 5.0
+OVERLAP_S = 3.0
 """Read again each time: a job is seen in the store a little after the moment at which it says that it ended."""
+
+CALLS_EVERY_S = 3.0
+"""Counting the calls of a minute costs the more, the more there were."""
 
 MEASURED_JOBS = 2000
 MOST_FAULTS = 50
@@ -178,7 +181,12 @@ class CallHour:
         self._read_until = -math.inf
 
     async def refresh(self, now: float) -> None:
-        """Read what is new, which the minute before this one may have some of, and drop what is too old."""
+        """Read what is new, which the minute before this one may have some of, and drop what is too old.
+
+        Nothing is read if it was only just.
+        """
+        if abs(now - self._read_until) < CALLS_EVERY_S:
+            return
         first = first_minute(now)
         since = max(float(first * MINUTE_S), self._read_until - MINUTE_S)
         for key, found in (await self._calls.by_minute(list(self._keys.values()), since=since, until=now)).items():

@@ -11,7 +11,7 @@ import pytest
 from app.balancing.keyset import MINIMAX, OPENAI, key_name
 from app.jobs.job import FinishedJob, Outcome, ServedBecause
 from app.web.dashboard import hour as hour_module
-from app.web.dashboard.hour import MINUTES, MOST_FAULTS, OVERLAP_S, PAGE, CallHour, JobHour, first_minute
+from app.web.dashboard.hour import CALLS_EVERY_S, MINUTES, MOST_FAULTS, OVERLAP_S, PAGE, CallHour, JobHour, first_minute
 from tests.unit.commands.test_instant import finished
 from tests.unit.edge.kit import Bench, MemoryStore
 from tests.unit.worker.memory import MemoryCalls
@@ -179,12 +179,14 @@ async def test_the_calls_of_each_key(bench: Bench) -> None:
         await calls.record(key_name(1, OPENAI), day="", at=at)
     await calls.record(key_name(2, MINIMAX), day="", at=now - 4000)
     hour = CallHour(calls, 2)
-    for _ in range(2):
-        await hour.refresh(now)
+    for later in (0, CALLS_EVERY_S):
+        await hour.refresh(now + later)
         counts = hour.counts(1, OPENAI, now)
         assert {index: count for index, count in enumerate(counts) if count} == {0: 1, 58: 2, 59: 1}
     assert len(counts) == MINUTES and hour.counts(2, MINIMAX, now) == ()
     await calls.record(key_name(1, OPENAI), day="", at=now - 60)
+    await hour.refresh(now + CALLS_EVERY_S + 1)
+    assert sum(hour.counts(1, OPENAI, now)) == 4  # looked at a second ago
     await hour.refresh(now + 50)
     shifted = hour.counts(1, OPENAI, now + 50)
     assert {index: count for index, count in enumerate(shifted) if count} == {57: 3, 58: 1}
