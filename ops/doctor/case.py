@@ -20,6 +20,8 @@ from ops.doctor.place import Place
 from ops.envfile import EnvFile, is_key
 
 DISCORD_WITHIN_S = 10.0
+SHORTEST_SECRET = 4
+"""What is shorter would mask parts of ordinary words, and is none that anybody had to guess."""
 TOKENLESS = "this host has no DISCORD_TOKEN"
 
 
@@ -49,7 +51,7 @@ class Case:
         if is_redis_url(self.settings.store_url):
             found.update(redis_address(self.settings.store_url).secrets)
         found |= {quote(secret, safe="") for secret in found}
-        found.discard("")
+        found = {secret for secret in found if len(secret) >= SHORTEST_SECRET}
         return sorted(found, key=len, reverse=True)
 
     @property
@@ -78,6 +80,11 @@ class Case:
             return self.given_url
         told = (await self.application()).object.get("interactions_endpoint_url")
         return told if isinstance(told, str) else ""
+
+
+def shown(url: str) -> str:
+    """Return the address without a query: what somebody put there may be a secret."""
+    return url.partition("?")[0].partition("#")[0]
 
 
 def is_loopback(host: str) -> bool:

@@ -10,7 +10,7 @@ import httpx2
 from app.commands.registry import definitions
 from app.discord.commands_api import CommandsApi, RegistrationError
 from app.redaction import excerpt
-from ops.doctor.case import TOKENLESS, Case
+from ops.doctor.case import TOKENLESS, Case, shown
 from ops.doctor.finding import Finding, fault, not_checked, ok, warning
 
 SUBJECT = "Discord"
@@ -54,16 +54,11 @@ async def address(case: Case) -> Sequence[Finding]:
         advice = f"Enter https://…/interactions at {PORTAL}, Interactions Endpoint URL; saving runs Discord's check."
         return [fault(ADDRESS, "no Interactions Endpoint URL is set", advice)]
     if case.given_url and told.rstrip("/") != case.given_url.rstrip("/"):
-        detail = f"Discord calls {_shown(told)}, not {_shown(case.given_url)}"
+        detail = f"Discord calls {shown(told)}, not {shown(case.given_url)}"
         return [fault(ADDRESS, detail, f"Enter the right one at {PORTAL}, Interactions Endpoint URL.")]
     if urlsplit(told).path.rstrip("/").rpartition("/")[2] != "interactions":
-        return [warning(ADDRESS, f"Discord calls {_shown(told)}", "Unless your front rewrites it: /interactions.")]
-    return [ok(ADDRESS, f"Discord calls {_shown(told)}; a signed PING was answered when that was saved")]
-
-
-def _shown(url: str) -> str:
-    """Without a query: what somebody put there may be a secret."""
-    return url.partition("?")[0].partition("#")[0]
+        return [warning(ADDRESS, f"Discord calls {shown(told)}", "Unless your front rewrites it: /interactions.")]
+    return [ok(ADDRESS, f"Discord calls {shown(told)}; a signed PING was answered when that was saved")]
 
 
 async def commands(case: Case) -> Sequence[Finding]:

@@ -17,7 +17,7 @@ import httpx2
 from nacl.signing import SigningKey
 
 from ops.doctor.asking import Answer, ask
-from ops.doctor.case import Case
+from ops.doctor.case import Case, shown
 from ops.doctor.finding import Finding, fault, not_checked, ok, warning
 from ops.doctor.place import Kind
 
@@ -158,12 +158,13 @@ def _advice(answer: Answer) -> str:
 
 
 def _unreachable(subject: str, answer: Answer, url: str) -> Finding:
+    detail = f"{answer.problem}, at {shown(url)}"
     if subject.startswith("instance-"):
-        return not_checked(subject, f"{answer.problem}, at {url}")  # its health says so as a fault
+        return not_checked(subject, detail)  # its health says so as a fault
     if subject == PUBLIC:
         advice = "Check the firewall, the tunnel or load balancer, and that it leads to PUBLIC_PORT of this machine."
-        return fault(subject, f"{answer.problem}, at {url}", advice)
-    return fault(subject, f"{answer.problem}, at {url}", "See: ./deploy-multi.sh logs nginx")
+        return fault(subject, detail, advice)
+    return fault(subject, detail, "See: ./deploy-multi.sh logs nginx")
 
 
 async def public(case: Case) -> Sequence[Finding]:
@@ -172,7 +173,7 @@ async def public(case: Case) -> Sequence[Finding]:
     if not url:
         return [not_checked(PUBLIC, "none is known", "Give it: ./deploy-multi.sh doctor https://…/interactions")]
     client = case.near if case.simulated else case.world
-    health = url.rsplit("/", 1)[0] + "/health"
+    health = shown(url).rsplit("/", 1)[0] + "/health"
     findings = await probe_endpoint(case, client, PUBLIC, url)
     if findings[0].well and not url.startswith(f"{case.place.proxy}/"):
         findings += await _health(client, health)

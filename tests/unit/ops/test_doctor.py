@@ -219,10 +219,12 @@ async def test_another_address_at_discord_is_a_fault(tmp_path: Path) -> None:
     """Asked about one address, the doctor says that Discord calls another; a query, perhaps a secret, is not shown."""
     elsewhere = "https://old.example.com/interactions?key=s3cret"
     async with SimulatorServer(discord_config(default_target=elsewhere)) as sim:
-        found = await found_at("http://127.0.0.1:9/interactions", tmp_path, sim)
+        found = await found_at("http://127.0.0.1:9/interactions?key=an0ther", tmp_path, sim)
     finding = found["Discord, address"]
     assert finding.state is State.FAULT
     assert finding.detail == "Discord calls https://old.example.com/interactions, not http://127.0.0.1:9/interactions"
+    assert "s3cret" not in str(found)
+    assert "an0ther" not in str(found)
     assert found["public address"].state is State.FAULT
     assert "the connection is refused" in found["public address"].detail
 
