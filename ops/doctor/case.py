@@ -45,7 +45,8 @@ class Case:
     @property
     def secrets(self) -> list[str]:
         """Everything that must not be shown, longest first."""
-        found = {value for name, value in self.file.values.items() if is_key(name) and value}
+        named = ("_PASSWORD", "_TOKEN")
+        found = {value for name, value in self.file.values.items() if is_key(name) or name.endswith(named)}
         found.add(self.settings.discord_token.get_secret_value())
         found.add(_password(self.settings.store_url))
         if is_redis_url(self.settings.store_url):

@@ -46,7 +46,7 @@ async def an_endpoint(change: Change = unchanged) -> AsyncIterator[str]:
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "instance": 3})
 
-    routes = [Route("/interactions", interactions, methods=["POST"]), Route("/health", health)]
+    routes = [Route("/interactions", interactions, methods=["POST", "GET"]), Route("/health", health)]
     async with serving(Starlette(routes=routes)) as url:
         yield url
 
@@ -100,6 +100,11 @@ def redirects(request: Request, body: bytes, answer: Response) -> Response:
     return RedirectResponse("https://www.example.com/interactions?x=1", 301)
 
 
+def welcomes(request: Request, body: bytes, answer: Response) -> Response:
+    """Shows a page to whoever looks."""
+    return PlainTextResponse("Hello!") if request.method == "GET" else answer
+
+
 def is_alone(request: Request, body: bytes, answer: Response) -> Response:
     """A front with nobody behind it."""
     return Response(status_code=502)
@@ -114,6 +119,7 @@ def is_alone(request: Request, body: bytes, answer: Response) -> Response:
         (reads_first, "with a body that is no JSON is answered with 422", "pass path, headers"),
         (guards, "is answered with 403", "bot protection"),
         (redirects, "answered with 301, a redirection to www.example.com", "Discord follows no redirection"),
+        (welcomes, "a request with GET is answered with 200 instead of 405", "checks no signature"),
         (is_alone, "is answered with 502", "Nobody stands behind it"),
     ],
 )
