@@ -12,6 +12,9 @@ from ops.envfile import KEY_NAMES, ROOT, EnvFile
 WRITTEN_OUT = 4
 FIRST_ADDRESS = 10  # instance k has CONTAINER_SUBNET.(10 + k)
 SQLITE = "sqlite:"
+SCRAPED = "/etc/prometheus/targets/instances.yml"
+"""Where Prometheus reads in its container whom to ask; JSON is YAML as well."""
+
 _SUBNET = "${CONTAINER_SUBNET:-10.203.44}"
 
 
@@ -25,10 +28,19 @@ def override(file: EnvFile) -> list[Path]:
         return []
     path = file.data_dir / "compose.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"services": services(count)}, indent=1)
+    targets = (path.parent / "prometheus-targets.json").absolute()
+    _write(targets, [{"targets": [f"instance-{number}:8000" for number in range(1, count + 1)]}])
+    targets.chmod(0o644)  # Prometheus runs as somebody else in its container
+    scrapes = {"prometheus": {"volumes": [f"{targets}:{SCRAPED}:ro"]}}
+    _write(path, {"services": services(count) | scrapes})
+    return [path]
+
+
+def _write(path: Path, value: Any) -> None:
+    """Write it as JSON, unless it stands there already."""
+    text = json.dumps(value, indent=1)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
-    return [path]
 
 
 def services(count: int) -> dict[str, Any]:

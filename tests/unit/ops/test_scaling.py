@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
-from ops.envfile import KEY_NAMES, EnvFile
+from ops.envfile import KEY_NAMES, ROOT, EnvFile
 from ops.scaling import compose_environment, override, services
 from tests.unit.ops.files import env_file
 
@@ -52,6 +53,19 @@ def test_fewer_instances_need_fewer_keys(tmp_path: Path, count: int) -> None:
     assert [name for name, service in changed.items() if service.get("profiles")] == surplus
     told = compose_environment(file, {})
     assert sorted(told) == sorted(f"{name}_{number}" for name in KEY_NAMES for number in range(count + 1, 5))
+
+
+@pytest.mark.parametrize("count", [2, 6])
+def test_prometheus_is_told_of_every_instance(tmp_path: Path, count: int) -> None:
+    """In place of the four that deploy/prometheus names, by a file that its container may read."""
+    [path] = override(env_file(tmp_path, DATA_DIR=f"'{tmp_path}/data'", INSTANCE_COUNT=str(count)))
+    (mount,) = json.loads(path.read_text())["services"]["prometheus"]["volumes"]
+    source, _, place = mount.removesuffix(":ro").partition(":")
+    (written_out,) = yaml.safe_load((ROOT / "deploy/prometheus/targets/instances.yml").read_text())
+    assert place == "/etc/prometheus/targets/instances.yml" and len(written_out["targets"]) == 4
+    (told,) = json.loads(Path(source).read_text())
+    assert told["targets"] == [f"instance-{number}:8000" for number in range(1, count + 1)]
+    assert Path(source).stat().st_mode & 0o777 == 0o644
 
 
 def test_the_second_file_holds_no_key(tmp_path: Path) -> None:
