@@ -131,6 +131,8 @@ def test_any_shared_setting_passes(tmp_path: Path) -> None:
     names = {name.upper() for name in CommonSettings.model_fields}
     file = env_file(tmp_path, **dict.fromkeys(names, "1"))
     assert set(shared_settings(file)) == names - {"STORE_URL", "DATA_DIR", "INSTANCE_COUNT"}
+    secret = {name for name, field in CommonSettings.model_fields.items() if "Secret" in str(field.annotation)}
+    assert secret == set(), "a secret belongs into a Secret, not among the settings"
 
 
 def test_a_store_elsewhere_may_be_reached_and_nothing_of_valkey_is_made(tmp_path: Path) -> None:
