@@ -101,8 +101,8 @@ def piped(
 
 
 def started(env_file: Path, arguments: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
-    """Start a compose command whose input and output are ours, line by line; `errors` takes what it complains of."""
-    command, environment = _prepared(env_file, arguments)
+    """Start a tool's container whose input and output are ours, line by line; `errors` takes what it complains of."""
+    command, environment = _prepared(env_file, arguments, "tools")
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=errors, text=True)
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from ops import docker
 from ops.envfile import ROOT, EnvFile, read_env_file
@@ -17,6 +18,8 @@ from ops.failures import Exit, OpsError
 from ops.launch import clean_environment
 
 SCRIPT = Path("scripts") / "migrate_store.py"
+
+SERVICE = "valkey"
 
 Say = Callable[[str], None]
 
@@ -27,7 +30,11 @@ def migrate(env_file: Path, source: str, target: str, *, containers: bool, say: 
     `say` hears how far it has come. Raises `OpsError` with what the script says.
     """
     file = read_env_file(env_file) if env_file.exists() else EnvFile(env_file, {})
-    urls = json.dumps({"from": source or file.values.get("STORE_URL", ""), "to": target})
+    source = source or file.values.get("STORE_URL", "")
+    if containers and any(_is_ours(url) for url in (source, target)):
+        say(f"Starting {SERVICE} ...")
+        docker.piped(file.path, ["up", "-d", "--no-deps", SERVICE])
+    urls = json.dumps({"from": source, "to": target})
     with tempfile.TemporaryFile("w+") as errors:
         with _in_container(file, errors) if containers else _here(file, errors) as process:
             assert process.stdin is not None and process.stdout is not None
@@ -41,6 +48,14 @@ def migrate(env_file: Path, source: str, target: str, *, containers: bool, say: 
         return report
     code = Exit.CONFIGURATION if process.returncode == Exit.CONFIGURATION else Exit.FAILED
     raise OpsError(said[-1] if said else f"It ended with {process.returncode}.", code=code)
+
+
+def _is_ours(url: str) -> bool:
+    """Whether it names the compose file's own server, which `stop` has ended with the instances."""
+    try:
+        return urlsplit(url).hostname == SERVICE
+    except ValueError:
+        return False
 
 
 def _follow(lines: Iterator[str], say: Say) -> dict[str, Any] | None:
