@@ -7,6 +7,7 @@ def home_of(user_id: str | int, instance_count: int) -> int:
     """Return the home instance, 1..`instance_count`: `user_id % instance_count + 1`, exact for ids of any length.
 
     nginx computes the same from the raw body (proxy/routing.js); the acceptance tests hold the two against each other.
+    Another count moves users, but twice the count moves no more than any assignment would have to (docs/growing.md).
     """
     return int(user_id) % instance_count + 1
 

@@ -1,4 +1,4 @@
-"""Several hosts as their operators handle them: two with instances, one with nginx alone; the application stood in for."""
+"""Several hosts as their operators handle them, one of them with nginx alone; the application is a stand-in."""
 
 from __future__ import annotations
 
