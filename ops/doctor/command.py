@@ -49,7 +49,8 @@ def from_environment() -> EnvFile | None:
     """In the tools container, which has no file, the configuration comes as the instances' does."""
     if not os.environ.get(INSIDE):
         return None
-    names = [name for name in os.environ if name in VARIABLES or is_key(name)]
+    # INSTANCE_ADDRESSES are the neighbours here; in a file they would be instances on several hosts.
+    names = [name for name in os.environ if (name in VARIABLES and name != "INSTANCE_ADDRESSES") or is_key(name)]
     return EnvFile(Path(".env.multi"), {name: os.environ[name] for name in names if os.environ[name]})
 
 

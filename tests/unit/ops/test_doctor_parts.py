@@ -21,10 +21,11 @@ from app import VERSION
 from app.jobs import file_system
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite_engine import SqliteEngine
+from ops.checks import check
 from ops.doctor import clocks, machine, store, system
 from ops.doctor.asking import Answer, aside
 from ops.doctor.case import Case
-from ops.doctor.command import interactions_url
+from ops.doctor.command import from_environment, interactions_url
 from ops.doctor.finding import Finding, State, fault, not_checked, ok, warning
 from ops.doctor.place import INSIDE, Kind, Place, look_around
 from ops.doctor.report import as_json, summary_of, table_of
@@ -34,6 +35,7 @@ from ops.status import ProgramStatus, Status
 from ops.system import Paths
 from tests.redis_kit import RedisServer
 from tests.unit.ops.doctor_kit import a_case
+from tests.unit.ops.files import filled
 
 
 def dated(header: str, *, began: float, took: float = 0.2) -> Answer:
@@ -343,3 +345,22 @@ async def test_inside_a_container_the_neighbours_are_known_by_name(tmp_path: Pat
         place = look_around(case.file, case.settings, environment)
     assert (place.kind, place.proxy) == (Kind.INSIDE, "http://nginx:8080")
     assert place.instances == {1: "http://instance-1:8000", 2: "http://instance-2:8000"}
+
+
+def test_inside_a_container_the_configuration_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docker-compose.yml hands it over, with the neighbours' addresses, it has no fault; elsewhere the file counts."""
+    assert from_environment() is None
+    values = {name: value for name, value in filled_values().items() if name != "DATA_DIR"}
+    addresses = ",".join(f"10.203.44.1{k}:8000" for k in range(1, 5))
+    for name, value in {**values, "DATA_DIR": "/data", INSIDE: "1", "INSTANCE_ADDRESSES": addresses}.items():
+        monkeypatch.setenv(name, value)
+    file = from_environment()
+    assert file is not None
+    assert check(file).faults == []
+    assert file.values["OPENAI_API_KEY_4"] == "sk-openai-of-set-4"
+    assert "PATH" not in file.values
+
+
+def filled_values() -> dict[str, str]:
+    """The variables that the example sets, filled in."""
+    return dict(re.findall(r"(?m)^([A-Z][A-Z0-9_]*)=(.+)$", filled()))
