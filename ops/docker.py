@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Collection, Sequence
@@ -107,16 +108,16 @@ def started(env_file: Path, arguments: Sequence[str], errors: IO[str]) -> subpro
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=errors, text=True)
 
 
-def _quietly(engine: Engine, file: EnvFile, arguments: Sequence[str], what: str, show: Say | None = None) -> None:
-    """Run a compose command; if it fails, its last lines and what they mean become the error."""
-    command = [*command_of(engine, file, _profiles(file)), *arguments]
-    code, lines = run(command, compose_environment(file, operators_environment()), show)
+def _quietly(engine: Engine, file: EnvFile, arguments: Sequence[str], what: str, before: Sequence[str] = ()) -> None:
+    """Run a compose command, `before` in front of it; if it fails, its last lines and their meaning are the error."""
+    command = [*before, *command_of(engine, file, _profiles(file)), *arguments]
+    code, lines = run(command, compose_environment(file, operators_environment()))
     if code == 0:
         return
     text = "\n".join(lines).lower()
     hint = next((said for marks, said in _EXPLAINED if any(mark in text for mark in marks)), "")
-    told = "" if show else "\n  " + "\n  ".join(lines[-LOG_LINES:])
-    raise OpsError(f"{what} (exit code {code}).{told}", hint=hint)
+    told = "\n  ".join(lines[-LOG_LINES:])
+    raise OpsError(f"{what} (exit code {code}).\n  {told}", hint=hint)
 
 
 def is_up(env_file: Path) -> bool:
@@ -185,8 +186,9 @@ def _require_ports(settings: OperatorSettings) -> None:
 
 def _build(engine: Engine, file: EnvFile, say: Say) -> None:
     say("Building the image, which takes a minute or two the first time ...")
-    # All instances share what the first one builds.
-    _quietly(engine, file, ["build", "instance-1"], "The image could not be built")
+    # All instances share what the first one builds. They may be running, and go first where this process does the work.
+    nice = ["nice", "-n", "19"] if shutil.which("nice") else []
+    _quietly(engine, file, ["build", "instance-1"], "The image could not be built", before=nice)
 
 
 def _remove_unwanted(engine: Engine, settings: OperatorSettings, say: Say) -> None:

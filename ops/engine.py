@@ -86,8 +86,8 @@ def project_name() -> str:
     return os.environ.get("COMPOSE_PROJECT_NAME") or PROJECT
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], show: Say | None = None) -> tuple[int, list[str]]:
-    """Run a command to its end; return its exit code and its last lines, each also given to `show` as it comes."""
+def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a command to its end; return its exit code and its last lines."""
     lines: list[str] = []
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -97,8 +97,6 @@ def run(command: Sequence[str], environment: Mapping[str, str], show: Say | None
             if any(noise in line for noise in _NOISE):
                 continue
             lines = [*lines[1 - _KEPT_LINES :], line.rstrip()]
-            if show is not None:
-                show(line.rstrip())
     return process.returncode, lines
 
 
