@@ -47,8 +47,10 @@ def services(count: int) -> dict[str, Any]:
     """What differs from docker-compose.yml with `count` instances. It holds no key, only their variables' names."""
     addresses = ",".join(f"{_address(number)}:8000" for number in range(1, count + 1))
     changed: dict[str, Any] = {
-        name: {"environment": {"INSTANCE_ADDRESSES": addresses}} for name in ("nginx", "nginx-tls")
+        name: {"environment": {"INSTANCE_ADDRESSES": addresses}} for name in ("nginx", "nginx-tls", "tools")
     }
+    added = [f"{name}_{number}" for number in range(WRITTEN_OUT + 1, count + 1) for name in KEY_NAMES]
+    changed["tools"]["environment"] |= {name: f"${{{name}:-}}" for name in added}
     for number in range(WRITTEN_OUT + 1, count + 1):
         keys = {name: f"${{{name}_{number}:?is missing in .env.multi}}" for name in KEY_NAMES}
         changed[f"instance-{number}"] = {

@@ -10,10 +10,11 @@ import typer.main
 import yaml  # type: ignore[import-untyped]
 
 from ops.cli import app
-from ops.docker import PROFILES, RENDER
+from ops.docker import RENDER
 from ops.engine import PROJECT
 from ops.envfile import ROOT
 from ops.failures import Exit
+from ops.ingress import PROFILES
 
 RAW = (ROOT / "deploy-multi.bat").read_bytes()
 LINES = RAW.decode("ascii").split("\r\n")
@@ -91,7 +92,7 @@ def test_what_compose_is_asked_for_exists() -> None:
     """Services, profiles, labels and the proxy's script are those of docker-compose.yml and of the other script."""
     text = "\n".join(CODE)
     services = COMPOSE_FILE["services"]
-    assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILES)
+    assert set(re.findall(r"--profile (\w+)", text)) == {*PROFILES, "tools"}
     assert set(re.findall(r"com\.docker\.compose\.service=([\w-]+)", text)) <= set(services)
     assert set(re.findall(r"com\.docker\.compose\.project=(\w+)", text)) == {PROJECT} == {COMPOSE_FILE["name"]}
     assert f"docker exec %1 {RENDER}\n" in text

@@ -348,7 +348,7 @@ async def test_inside_a_container_the_neighbours_are_known_by_name(tmp_path: Pat
 
 
 def test_inside_a_container_the_configuration_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As docker-compose.yml hands it over, with the neighbours' addresses, it has no fault; elsewhere the file counts."""
+    """As docker-compose.yml hands it over, neighbours' addresses and all, it has no fault; elsewhere a file is read."""
     assert from_environment() is None
     values = {name: value for name, value in filled_values().items() if name != "DATA_DIR"}
     addresses = ",".join(f"10.203.44.1{k}:8000" for k in range(1, 5))
