@@ -6,7 +6,9 @@ No page may leave a word in the console, and none may ask another host for anyth
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +101,13 @@ def ask(house: House, user: str, question: str = "왜?") -> str:
     made = house.control("POST", "/interactions", asked)
     assert made["state"] == "answered", made
     return str(made["id"])
+
+
+def served_by(at: Dashboard) -> int:
+    """Who the page says it was told by."""
+    served = re.search(r"#(\d)", at.page.locator("#served").inner_text())
+    assert served is not None
+    return int(served.group(1))
 
 
 def switch(house: House, act: str, *instances: int) -> None:
@@ -223,9 +232,7 @@ def test_who_serves_the_page_is_killed(at: Dashboard, house: House) -> None:
     """Another instance goes on with it, without a reload; the page says who is down, and when it is back."""
     at.may_lose = True
     at.page.evaluate("window.sameOne = true")
-    served = re.search(r"#(\d)", at.page.locator("#served").inner_text())
-    assert served is not None
-    number = int(served.group(1))
+    number = served_by(at)
     try:
         switch(house, "off", number)
         expect(at.page.locator("#served")).to_contain_text(re.compile(f"told by #[^{number}]"))
@@ -238,6 +245,29 @@ def test_who_serves_the_page_is_killed(at: Dashboard, house: House) -> None:
     expect(at.instance(number)).to_have_attribute("data-state", "up")
     expect(at.page.locator("#notices")).to_have_text("All is well.")
     assert at.page.evaluate("window.sameOne") is True
+
+
+def test_who_serves_the_page_is_frozen(at: Dashboard, house: House) -> None:
+    """A stopped process holds its connections and says nothing: the page notices by the silence, says so, and goes on
+    with another instance."""
+    at.may_lose = True
+    at.page.evaluate("window.seen = []")
+    watch = (
+        "new MutationObserver(() => seen.push(document.body.dataset.state)).observe(document.body, {attributes: true})"
+    )
+    at.page.evaluate(watch)
+    number = served_by(at)
+    stats = httpx2.get(f"{house.system.ops_url}/stats", trust_env=False, timeout=10).json()
+    pid = int(stats["instances"][number - 1]["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        expect(at.page.locator("#served")).to_contain_text(re.compile(f"told by #[^{number}]"), timeout=40_000)
+        at.live()
+        assert at.page.evaluate("seen").count("lost") >= 1
+        expect(at.instance(number)).to_have_attribute("data-state", "down")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect(at.instance(number)).to_have_attribute("data-state", "up")
 
 
 def test_nobody_is_there(at: Dashboard, house: House) -> None:
