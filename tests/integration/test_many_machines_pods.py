@@ -1,11 +1,13 @@
-"""The commands of the Kubernetes pods, run here with the programs themselves: nginx, and the store's server."""
+"""The Kubernetes pods, run here by their own commands and variables: nginx, the store's server, and an instance."""
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from ops.health import get
 from ops.nginx import find_nginx
 from tests.acceptance.native_kit import until
-from tests.redis_kit import free_port
+from tests.redis_kit import RedisServer, free_port
 from tests.unit.deploy.conftest import overlay
 from tests.unit.deploy.kustomize import Document, render
 
@@ -166,3 +169,78 @@ def test_the_stores_pod_keeps_what_it_acknowledged_and_its_password_to_itself(
     with valkey(documents, tmp_path, port):
         until(ready, 10, "the store is ready again")
         assert cli(port, "get", "kept") == "yes"
+
+
+def secrets_of(documents: list[Document], volume: dict[str, Any], place: Path) -> None:
+    """Lay a projected volume out as the kubelet does: each Secret's items as files; what is optional may be missing."""
+    known = {each["metadata"]["name"]: each["data"] for each in documents if each["kind"] == "Secret"}
+    for source in (each["secret"] for each in volume["projected"]["sources"]):
+        data = known.get(source["name"])
+        if data is None:
+            assert source.get("optional"), f"{source['name']} has to be there"
+            continue
+        for item in source["items"]:
+            path = place / item["path"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(base64.b64decode(data[item["key"]]))
+
+
+def pod_environment(documents: list[Document], ordinal: int, address: str) -> dict[str, str]:
+    """The variables of an instance's container, the pod's own facts filled in."""
+    instance = container(documents, "instance")
+    facts = {"metadata.labels['apps.kubernetes.io/pod-index']": str(ordinal), "status.podIP": address}
+    variables: dict[str, str] = {}
+    for source in instance["envFrom"]:
+        variables |= config(documents, source["configMapRef"]["name"])
+    for entry in instance["env"]:
+        variables[entry["name"]] = entry.get("value") or facts[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+    return variables
+
+
+def test_an_instances_pod_serves_with_its_own_keys_and_none_in_its_environment(
+    tmp_path: Path, own_redis: RedisServer
+) -> None:
+    """Pod 2 of the written overlay: what is mounted is set 2 alone, the process holds no secret in its environment, and
+    its probes are answered; without the store it is no longer ready, but alive.
+    """
+    documents = render(overlay("written-4", tmp_path))
+    instance = container(documents, "instance")
+    volumes = {
+        each["name"]: each
+        for document in documents
+        if document["metadata"]["name"] == "quartet-instance" and document["kind"] == "StatefulSet"
+        for each in document["spec"]["template"]["spec"]["volumes"]
+    }
+    environment = pod_environment(documents, 2, "127.0.0.1")
+    mounted = {}
+    for mount in instance["volumeMounts"]:
+        if mount["name"] in ("key-sets", "shared-secrets"):
+            place = tmp_path / "volumes" / mount["name"]
+            secrets_of(documents, volumes[mount["name"]], place)
+            chosen = mount.get("subPathExpr", "").replace("$(INSTANCE_ID)", environment["INSTANCE_ID"])
+            mounted[mount["mountPath"]] = place / chosen
+    keys = sorted(path.read_text() for path in mounted["/run/quartet/keys"].iterdir())
+    assert len(keys) == 3
+    assert all(key.endswith("of-set-2") for key in keys)
+    # The cluster's store is this test's; no other instance runs, and no home is looked for by name.
+    (mounted["/run/quartet/shared"] / "STORE_URL").write_text(own_redis.url)
+    places = ":".join(str(mounted[place]) for place in environment["SECRETS_DIR"].split(":"))
+    port = free_port()
+    environment |= {"SECRETS_DIR": places, "PORT": str(port), "DATA_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
+    environment |= {"LOG_LEVEL": "ERROR"}
+
+    def probe(kind: str) -> int:
+        return get(f"http://127.0.0.1:{port}{instance[f'{kind}Probe']['httpGet']['path']}")[0]
+
+    with subprocess.Popen([sys.executable, "-m", "app"], env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: probe("startup") == 200 or process.poll() is not None, 40, "the process lives")
+            until(lambda: probe("readiness") == 200 or process.poll() is not None, 20, "it is ready")
+            shown = Path(f"/proc/{process.pid}/environ").read_text()
+            assert not [secret for secret in [*keys, own_redis.url, "test-bot-token"] if secret in shown]
+            own_redis.kill()
+            until(lambda: probe("readiness") == 503, 20, "it is not ready without its store")
+            assert probe("liveness") == 200
+        finally:
+            process.terminate()
+        assert process.wait(40) == 0
