@@ -23,6 +23,8 @@ goto usage
 if not "%~1"=="" goto usage
 call :ready
 if errorlevel 1 exit /b %errorlevel%
+call :store
+if errorlevel 1 goto unhealthy
 docker compose --env-file "%QUARTET_ENV_FILE%" up -d --build --wait --remove-orphans
 if errorlevel 1 goto unhealthy
 echo Discord reaches the interactions URL through your HTTPS front; enter that one in the Developer Portal.
@@ -43,6 +45,8 @@ docker ps --filter "label=com.docker.compose.project=quartet" --quiet | findstr 
 if errorlevel 1 goto not_running
 docker compose --env-file "%QUARTET_ENV_FILE%" build instance-1
 if errorlevel 1 exit /b 1
+call :store
+if errorlevel 1 goto unhealthy
 rem One instance after the other, so that the bot goes on answering.
 for %%k in (1 2 3 4) do (
   docker compose --env-file "%QUARTET_ENV_FILE%" up -d --no-build --no-deps --force-recreate --wait instance-%%k || goto unhealthy
@@ -53,6 +57,13 @@ rem The proxies that were not replaced take their configuration and their certif
 for /f %%i in ('docker ps --filter "label=com.docker.compose.project=quartet" --filter "label=com.docker.compose.service=nginx" --quiet') do call :reload %%i
 for /f %%i in ('docker ps --filter "label=com.docker.compose.project=quartet" --filter "label=com.docker.compose.service=nginx-tls" --quiet') do call :reload %%i
 goto show
+
+:store
+rem An instance that finds no store ends, so a Valkey of our own comes first.
+findstr /b "COMPOSE_PROFILES=" "%QUARTET_ENV_FILE%" | findstr "valkey" >nul
+if errorlevel 1 exit /b 0
+docker compose --env-file "%QUARTET_ENV_FILE%" up -d --wait valkey
+exit /b %errorlevel%
 
 :reload
 docker exec %1 /docker-entrypoint.d/15-quartet.sh

@@ -53,7 +53,7 @@ def test_every_jump_has_its_label_and_every_label_its_jump() -> None:
 def test_nothing_runs_on_into_the_next_command() -> None:
     """Before each label stands an end or a jump, or the label is part of the command before it."""
     for number, line in enumerate(CODE):
-        if line.startswith(":") and line[1:] in (*WORDS, "ready", "reload", "no_docker", "no_file", "wrong_count",
+        if line.startswith(":") and line[1:] in (*WORDS, "ready", "store", "reload", "no_docker", "no_file", "wrong_count",
                                                  "not_running", "unhealthy", "help", "usage", "words"):  # fmt: skip
             assert re.match(r"(exit /b|goto )", CODE[number - 1]), line
 
@@ -99,6 +99,8 @@ def test_what_compose_is_asked_for_exists() -> None:
     numbers = re.search(r"for %%k in \(([\d ]+)\) do \(\n.*instance-%%k", text)
     assert numbers is not None
     assert [f"instance-{k}" for k in numbers[1].split()] == [name for name in services if name.startswith("instance-")]
+    assert re.search(r"--wait valkey\n", text)
+    assert services["valkey"]["profiles"] == ["valkey"]
     for name in ("register", "tools"):
         assert services[name]["profiles"] == ["tools"]
     assert services["tools"]["command"] == ["doctor"]
