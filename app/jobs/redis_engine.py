@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -32,12 +32,12 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from app.errors import StoreUnavailable
+from app.jobs.redis_batches import Batcher, Encodable
 from app.jobs.redis_checks import ServerReport, examine
 from app.jobs.redis_client import close_client, make_client
 from app.store_url import redis_address
 
 T = TypeVar("T")
-Encodable = str | bytes | int | float
 
 PREFIX = "{quartet}"
 """One hash tag for all keys: a script's keys belong together."""
@@ -56,13 +56,6 @@ CONFIRM_WITHIN_S = 1.0
 AT_ONCE = 24
 """Calls under way at once, each on a connection of its own."""
 
-LARGEST_BATCH = 256
-BATCHES_AT_ONCE = 2
-"""While the server runs one, the next is on its way."""
-
-GATHER_S = 0.004
-"""How long a batch may grow while every turn of the event loop brings more. Without such a rush nothing waits."""
-
 log = structlog.get_logger("store")
 
 
@@ -77,24 +70,6 @@ class Script:
 _PROBE = Script("return redis.call('SET', KEYS[1], '1', 'EX', 60)")
 
 
-@dataclass(slots=True)
-class _Pending:
-    argument: Sequence[Encodable]
-    future: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The calls of one script that wait to go together."""
-
-    script: Script
-    keys: tuple[str, ...]
-    confirmed: bool
-    waiting: list[_Pending] = field(default_factory=list)
-    gathering: bool = False
-    under_way: int = 0
-
-
 class RedisEngine:
     """The server behind `url`. `replicas`: how many of its replicas must have what is `confirmed`."""
 
@@ -103,8 +78,7 @@ class RedisEngine:
         self._replicas = replicas
         self._client: Redis | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._batches: dict[tuple[Script, tuple[str, ...]], _Batch] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._batchers: dict[tuple[Script, tuple[str, ...], bool], Batcher] = {}
         self._texts: dict[Script, tuple[str, str]] = {}
         self._shebangs = False
 
@@ -146,8 +120,8 @@ class RedisEngine:
 
     async def close(self) -> None:
         """Let what is under way end, then disconnect."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        for batcher in self._batchers.values():
+            await batcher.settle()
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(RedisError, OSError):
@@ -204,55 +178,15 @@ class RedisEngine:
         """
         if self._client is None:
             raise StoreUnavailable(f"the store at {self.address} is not open")
-        batch = self._batches.setdefault((script, tuple(keys)), _Batch(script, tuple(keys), confirmed))
-        loop = asyncio.get_running_loop()
-        pending = _Pending(argument, loop.create_future())
-        batch.waiting.append(pending)
-        if not batch.gathering and batch.under_way < BATCHES_AT_ONCE:
-            batch.gathering = True
-            loop.call_soon(self._send_when_still, batch, len(batch.waiting), loop.time() + GATHER_S)
+        names = tuple(keys)
+        batcher = self._batchers.get((script, names, confirmed))
+        if batcher is None:
+            batcher = Batcher(lambda args: self.run(script, names, args, confirmed=confirmed))
+            self._batchers[script, names, confirmed] = batcher
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await pending.future
+            return await batcher.ask(argument, ANSWER_WITHIN_S)
         except TimeoutError as error:
             raise self._unavailable(error) from error
-
-    def _send_when_still(self, batch: _Batch, seen: int, at_last: float) -> None:
-        """Send a batch once a turn of the event loop has brought nothing more, or at last."""
-        loop = asyncio.get_running_loop()
-        asked = len(batch.waiting)
-        if seen < asked < LARGEST_BATCH and loop.time() < at_last:
-            loop.call_soon(self._send_when_still, batch, asked, at_last)
-        else:
-            batch.gathering = False
-            batch.under_way += 1
-            task = loop.create_task(self._send(batch), name="store-batch")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _send(self, batch: _Batch) -> None:
-        """Run what waits, and what gathers meanwhile, until nothing is left."""
-        try:
-            while batch.waiting:
-                chosen, batch.waiting = batch.waiting[:LARGEST_BATCH], batch.waiting[LARGEST_BATCH:]
-                wanted = [pending for pending in chosen if not pending.future.done()]
-                if wanted:
-                    await self._send_once(batch, wanted)
-        finally:
-            batch.under_way -= 1
-
-    async def _send_once(self, batch: _Batch, wanted: Sequence[_Pending]) -> None:
-        args = [value for pending in wanted for value in pending.argument]
-        try:
-            results = await self.run(batch.script, batch.keys, args, confirmed=batch.confirmed)
-        except StoreUnavailable as error:
-            for pending in wanted:
-                if not pending.future.done():
-                    pending.future.set_exception(StoreUnavailable(str(error)))
-            return
-        for pending, result in zip(wanted, results, strict=True):
-            if not pending.future.done():
-                pending.future.set_result(result)
 
     async def _evaluate(
         self, client: Redis, script: Script, keys: Sequence[str], args: Sequence[Encodable], confirmed: bool

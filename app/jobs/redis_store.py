@@ -16,7 +16,8 @@ from typing import Any
 from app.errors import LeaseLost
 from app.jobs import redis_scripts as scripts
 from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, Repeat, ServedBecause
-from app.jobs.redis_engine import Encodable, RedisEngine, Script
+from app.jobs.redis_batches import Encodable
+from app.jobs.redis_engine import RedisEngine, Script
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
 
 _HISTORY_AT_ONCE = 250
