@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.nginx, pyte
 
 async def test_a_store_out_of_reach_loses_nobody_and_heals_by_itself(trial: Trial) -> None:
     """Everyone accepted is answered once; who can't be recorded hears so in time; work goes on soon after it heals."""
-    rounds, seconds = trial.size((3, 5.0), (10, 30.0))
+    rounds, seconds = trial.size((3, 3.5), (10, 30.0))
     modes = list(MODES) if not trial.full else [trial.rng.choice(MODES) for _ in range(rounds)]
     async with (
         faulty_network() as network,
