@@ -24,6 +24,7 @@ from app.jobs.sqlite_restore import InDoubt, end_quietly, prepared, put_in_place
 from app.worker.progress import CURSOR
 
 ASK_WITHIN_S = 8.0
+ASK_ALL_WITHIN_S = 60.0
 ASK_AT_ONCE = 8
 TOKEN_S = 15 * 60.0
 
@@ -64,8 +65,12 @@ async def _owed(in_doubt: Iterable[InDoubt], discord: FollowUpClient, clock: Clo
 
     now = clock.wall()
     askable = [job for job in in_doubt if now < min(job.expires_at, job.received_at + TOKEN_S)]
-    verdicts = await asyncio.gather(*map(asked, askable))
-    return {job.id for job, unanswered in zip(askable, verdicts, strict=True) if unanswered}
+    asking = {asyncio.create_task(asked(job)): job.id for job in askable}
+    done = (await asyncio.wait(asking, timeout=ASK_ALL_WITHIN_S))[0] if asking else set()
+    for task in asking.keys() - done:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    return {asking[task] for task in done if task.result()}
 
 
 async def _is_unanswered(job: InDoubt, discord: FollowUpClient) -> bool:

@@ -21,7 +21,6 @@ from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_backup import examine
 from app.jobs.sqlite_engine import SqliteEngine
 from ops.envfile import ROOT
-from simulator.config import Speed
 from simulator.server import SimulatorServer
 from tests.integration.ledger_kit import calls, judged, keys_of
 from tests.integration.process_kit import processes
@@ -82,13 +81,14 @@ async def test_a_lost_file_is_restored_and_nobody_answered_twice(tmp_path: Path)
 
     The store is damaged after the backup; Discord tells which of the open jobs still show progress.
     """
-    config = simulator_config(2, speed=Speed(ttft_s=2.0))
-    async with SimulatorServer(config) as sim, processes(sim, tmp_path / "data", 2) as both:
+    async with SimulatorServer(simulator_config(2)) as sim, processes(sim, tmp_path / "data", 2) as both:
         operator = Operator.of(tmp_path, sim)
-        video = await sim.discord.interact(both[0].interactions, "비디오", {"설명": "#seconds=15 파도"}, user_id=80)
+        video = await sim.discord.interact(both[0].interactions, "비디오", {"설명": "#seconds=30 파도"}, user_id=80)
         await wait_until(lambda: bool(calls(sim, "minimax", costly=False)), 20, "the task is polled")
+        refusal = sim.app.world.faults.add({"target": "discord", "kind": "500", "final": True})
         chat = await sim.discord.interact(both[1].interactions, "채팅", {"질문": "백업 뒤의 답"}, user_id=81)
         report = await operator.reported("backup", "kept.db")
+        sim.app.world.faults.remove(refusal.id)
         assert (report["open_jobs"], report["file"]) == (2, f"{tmp_path}/kept.db")
 
         code, _, said = await operator.run("restore", "kept.db")
