@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.commands.access import BLOCKED
 from app.userdata.preferences import Preferences, Scope
 from app.userdata.usage import UsageTotal
@@ -20,9 +22,16 @@ def calls(running: System, provider: str) -> list[dict[str, Any]]:
     return [e for e in events if e["event"] == "provider_call" and e["costly"] and e["provider"] == provider]
 
 
-async def test_a_choice_holds_everywhere(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The `STORE_URL` of each engine, with nothing in it."""
+    url: str = request.getfixturevalue("redis_url") if request.param == "redis" else f"sqlite:///{tmp_path}/quartet.db"
+    return url
+
+
+async def test_a_choice_holds_everywhere(tmp_path: Path, store: str) -> None:
     """What a user chose on one instance holds there at once and on the others soon; taken back, it is gone."""
-    async with system(tmp_path, count=2) as two:
+    async with system(tmp_path, count=2, store_url=store) as two:
         here, there = (each.instance for each in two.instances)
         people = here.users.people()
         for chosen in (Preferences(language="en", private=True), Preferences()):
@@ -32,10 +41,10 @@ async def test_a_choice_holds_everywhere(tmp_path: Path) -> None:
             await wait_until(lambda c=chosen: there.users.choices.of(str(USER), None) == c, 5, "the other knows")  # type: ignore[misc]
 
 
-async def test_answers_are_counted_and_priced(tmp_path: Path) -> None:
+async def test_answers_are_counted_and_priced(tmp_path: Path, store: str) -> None:
     """An answered question and picture are counted with what they took, at the operator's prices."""
     prices: dict[str, Any] = {"price_chat_input_per_million": 1, "price_chat_output_per_million": 2, "price_image": 0.5}
-    async with system(tmp_path, **prices) as one:
+    async with system(tmp_path, store_url=store, **prices) as one:
         for command, options in (("채팅", {"질문": "왜?"}), ("이미지", {"설명": "달"})):
             await (await one.ask(USER, command, options)).final(15)
         instance = one.instances[0].instance
