@@ -16,13 +16,17 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from app import VERSION
 from app.jobs import file_system
 from app.jobs.schema import MIGRATIONS
 from app.jobs.sqlite_engine import SqliteEngine
 from ops.checks import check
-from ops.doctor import clocks, machine, store, system
+from ops.doctor import clocks, endpoint, machine, store, system
 from ops.doctor.asking import Answer, aside
 from ops.doctor.case import Case
 from ops.doctor.command import from_environment, interactions_url
@@ -33,6 +37,7 @@ from ops.doctor.runner import Check, examine
 from ops.failures import Exit, OpsError
 from ops.status import ProgramStatus, Status
 from ops.system import Paths
+from tests.kit.running import serving
 from tests.redis_kit import RedisServer
 from tests.unit.ops.doctor_kit import a_case
 from tests.unit.ops.files import filled
@@ -364,3 +369,36 @@ def test_inside_a_container_the_configuration_is_the_environments(monkeypatch: p
 def filled_values() -> dict[str, str]:
     """The variables that the example sets, filled in."""
     return dict(re.findall(r"(?m)^([A-Z][A-Z0-9_]*)=(.+)$", filled()))
+
+
+STATS = {
+    "instances": [
+        {"instance": 1, "alive": True, "version": VERSION, "keys": {"openai": {"state": "ready"}}},
+        {"instance": 2, "alive": True, "version": "0.0.9", "keys": {"openai": {"state": "spent"}}},
+        {"instance": 3, "alive": False, "version": "", "keys": {}},
+    ]
+}
+
+
+async def test_where_instances_can_not_be_reached_any_of_them_is_asked_about_all(tmp_path: Path) -> None:
+    """With Docker Desktop only nginx can be reached: /stats tells of each, and what was not looked at is said."""
+
+    async def stats(request: Request) -> JSONResponse:
+        return JSONResponse(STATS)
+
+    async with serving(Starlette(routes=[Route("/stats", stats)])) as url:
+        place = Place(Kind.CONTAINERS, Paths(tmp_path), proxy=url, ops=url)
+        async with a_case(tmp_path, place=place) as case:
+            found = {finding.subject: finding for finding in await system.instances(case)}
+            signatures = {finding.subject: finding for finding in await endpoint.near(case)}
+            (kept,) = await store.store(case)
+    assert {subject: finding.state for subject, finding in found.items()} == {
+        "instance-1, health": State.OK,
+        "instance-2, health": State.WARNING,
+        "instance-3, health": State.FAULT,
+        "instances, version": State.WARNING,
+    }
+    assert "openai key is spent" in found["instance-2, health"].detail
+    for finding in (signatures["instances, signatures"], kept):
+        assert finding.state is State.NOT_CHECKED
+        assert "run --rm" in finding.advice
