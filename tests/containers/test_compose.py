@@ -18,7 +18,10 @@ from typing import Any
 
 import pytest
 
+from ops.docker import command_of
+from ops.envfile import read_env_file
 from ops.health import get, get_json
+from ops.scaling import compose_environment
 from simulator.client import ControlClient
 from tests.containers.kit import BASES, IMAGE, Containers, missing, user_of
 from tests.kit.certificate import write_certificate
@@ -104,6 +107,29 @@ def test_the_image_is_small() -> None:
     sizes = [int(engine.ask("image", "inspect", name, "--format", "{{.Size}}").stdout) for name in (IMAGE, BASES[0])]
     print(f"{(sizes[0] - sizes[1]) / 1e6:.0f} MB over its base")
     assert sizes[0] - sizes[1] <= IMAGE_OVER_BASE_MAX
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_the_doctor_finds_them_sound(system: Containers, within: bool) -> None:
+    """From outside, and in a container beside them; here it misses nothing but an address at the simulated Discord."""
+    if within:
+        file = read_env_file(system.env_file)
+        command = [*command_of(system.engine, file, ["tools"]), "run", "--rm", "--no-deps", "-T", "tools", "doctor"]
+        build = [*command_of(system.engine, file, ["tools"]), "build", "tools"]
+        environment = compose_environment(file, system.environment)
+        subprocess.run(build, env=environment, check=True, capture_output=True, timeout=200)
+        done = subprocess.run(
+            [*command, "--json"], env=environment, check=False, capture_output=True, text=True, timeout=100
+        )
+    else:
+        done = system.run("doctor", "--json")
+    assert "simulated-openai" not in done.stdout + done.stderr
+    found = {entry["subject"]: entry for entry in json.loads(done.stdout)}
+    assert [subject for subject, entry in found.items() if entry["state"] == "fault"] == ["Discord, address"]
+    well = ["Discord", "nginx, signatures", "instances, version", *(f"MiniMax, set {k}" for k in range(1, 5))]
+    well += ["store", "store, integrity"] if within else [f"instance-{k}" for k in range(1, 5)]
+    assert {subject: found[subject]["state"] for subject in well} == dict.fromkeys(well, "ok")
+    assert all(found[f"instance-{k}, health"]["state"] == "ok" for k in range(1, 5))
 
 
 async def test_a_killed_containers_user_is_answered_in_time(system: Containers) -> None:
