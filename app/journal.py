@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app import logs
 from app.clock import Clock
 from app.jobs.job import Finish, Job, NewJob, ServedBecause
-from app.metrics import Metrics
+
+if TYPE_CHECKING:  # commands take `facts` from here, and listing them should load nothing heavy
+    from app.metrics import Metrics
 
 
 class Spans(Protocol):
