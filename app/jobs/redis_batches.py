@@ -13,7 +13,8 @@ Encodable = str | bytes | int | float
 
 LARGEST_BATCH = 256
 AT_ONCE = 2
-"""While the server runs one, the next is on its way."""
+SLOW_S = 0.1
+"""A second call goes out only beside one that takes so long: each costs a flush of its own."""
 
 GATHER_S = 0.004
 """How long a batch may grow while every turn of the event loop brings more. Without such a rush nothing waits."""
@@ -33,6 +34,7 @@ class Batcher:
     _waiting: list[_Pending] = field(default_factory=list)
     _gathering: bool = False
     _sending: int = 0
+    _timer: asyncio.TimerHandle | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def ask(self, argument: Sequence[Encodable], within_s: float) -> Any:
@@ -40,9 +42,11 @@ class Batcher:
         loop = asyncio.get_running_loop()
         pending = _Pending(argument, loop.create_future())
         self._waiting.append(pending)
-        if not self._gathering and self._sending < AT_ONCE:
+        if self._sending == 0 and not self._gathering:
             self._gathering = True
             loop.call_soon(self._send_when_still, len(self._waiting), loop.time() + GATHER_S)
+        elif 0 < self._sending < AT_ONCE and self._timer is None:
+            self._timer = loop.call_later(SLOW_S, self._send_beside)
         async with asyncio.timeout(within_s):
             return await pending.future
 
@@ -59,8 +63,16 @@ class Batcher:
             loop.call_soon(self._send_when_still, asked, at_last)
             return
         self._gathering = False
+        self._start()
+
+    def _send_beside(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._start()
+
+    def _start(self) -> None:
         self._sending += 1
-        task = loop.create_task(self._send(), name="store-batch")
+        task = asyncio.get_running_loop().create_task(self._send(), name="store-batch")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -74,6 +86,9 @@ class Batcher:
                     await self._send_once(wanted)
         finally:
             self._sending -= 1
+            if self._sending == 0 and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     async def _send_once(self, wanted: Sequence[_Pending]) -> None:
         try:

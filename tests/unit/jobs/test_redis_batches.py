@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from app.errors import StoreUnavailable
 from app.jobs.redis_batches import AT_ONCE, LARGEST_BATCH, Batcher, Encodable
+from tests.kit.waiting import wait_until
 
 
 class Server:
@@ -19,6 +21,10 @@ class Server:
         self.calls: list[list[Encodable]] = []
         self.free = asyncio.Event()
         self.fault: Exception | None = None
+
+    def has(self, calls: int) -> bool:
+        """Whether so many calls have come."""
+        return len(self.calls) == calls
 
     async def run(self, args: Sequence[Encodable]) -> Sequence[Any]:
         self.calls.append(list(args))
@@ -57,7 +63,7 @@ async def test_who_gives_up_before_it_is_sent_is_left_out() -> None:
     sent = []
     for n in range(AT_ONCE):
         sent.append(asyncio.create_task(batcher.ask([n], 60)))
-        await turns()
+        await wait_until(partial(server.has, n + 1), description="the call went out")
     assert server.calls == [[n] for n in range(AT_ONCE)]
     late, gone, patient = (asyncio.create_task(batcher.ask([n], s)) for n, s in ((77, 0.001), (78, 60), (79, 60)))
     await turns()
