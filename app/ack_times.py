@@ -18,7 +18,7 @@ EDGES_S = (
 
 @dataclass(frozen=True, slots=True)
 class AckFigures:
-    """How many interactions were deferred in the last minute; half, and 99 %, of them took no more seconds than this."""
+    """How many interactions were deferred in the last minute; half, and 99 %, took no more seconds than this."""
 
     count: int = 0
     p50_s: float | None = None
