@@ -112,6 +112,14 @@ class RedisServer:
         """Every key that fits, sorted."""
         return sorted(key.decode() for key in self.call("KEYS", pattern))
 
+    def endless(self) -> set[str]:
+        """Every key that does not expire."""
+        return {key for key in self.keys() if self.call("TTL", key) == -1}
+
+    def memory(self) -> int:
+        """Return the bytes that its data takes."""
+        return int(self.call("INFO", "memory")["used_memory"])
+
     def kill(self) -> None:
         """End it at once, as if its machine had stopped."""
         self._end(signal.SIGKILL)
