@@ -201,16 +201,16 @@ def _remove_unwanted(engine: Engine, settings: OperatorSettings, say: Say) -> No
 
 
 def _await_healthy(engine: Engine, say: Say, only: Collection[str] = ()) -> None:
-    """Wait until all containers, or those of `only`, are healthy, saying of each when it is."""
+    """Wait until all containers, or those of `only`, have been healthy, saying of each when it is."""
     began = time.monotonic()
     well: set[str] = set()
     while True:
-        watched = [found for found in containers(engine) if not only or found.service in only]
+        watched = containers(engine, judge=True, but=well, only=only)
         for container in watched:
             if _is_well(container) and container.service not in well:
                 well.add(container.service)
                 say(f"{container.service} is healthy after {time.monotonic() - began:.1f} s")
-        sick = [container for container in watched if not _is_well(container)]
+        sick = [container for container in watched if container.service not in well]
         if watched and not sick:
             return
         lost = [found for found in sick if found.state == "exited" or found.restarts >= GIVE_UP_AFTER_RESTARTS]
@@ -262,7 +262,7 @@ def restart(file: EnvFile, settings: OperatorSettings, say: Say) -> None:
         if container.service in PROXIES and before.get(container.service) == container.id:
             reload_proxy(engine, container)
     _remove_unwanted(engine, settings, say)
-    _await_healthy(engine, lambda _: None)  # all but the proxies have been told of
+    _await_healthy(engine, say, [name for name in wanted if name not in instances])
 
 
 def reload_proxy(engine: Engine, container: Container) -> None:
@@ -297,7 +297,7 @@ def read_status(file: EnvFile) -> Status:
             address="",
             health=container.health,
         )
-        for container in containers(engine)
+        for container in containers(engine, judge=True)
     ]
     public, ops = (_port(file, name) for name in DEFAULT_PORTS)
     urls = {

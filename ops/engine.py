@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -100,8 +100,13 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, li
     return process.returncode, lines
 
 
-def containers(engine: Engine) -> list[Container]:
-    """Every container of our project, running or not, by the names of their services."""
+def containers(
+    engine: Engine, *, judge: bool = False, only: Collection[str] = (), but: Collection[str] = ()
+) -> list[Container]:
+    """Every container of our project, or those of the services `only`, running or not, sorted by their services.
+
+    `judge` has Podman run the health checks now, which costs a process each; services in `but` are spared it.
+    """
     listed = engine.ask("ps", "--all", "--quiet", "--filter", f"label={_PROJECT_LABEL}={project_name()}")
     ids = listed.stdout.split()
     if not ids:
@@ -111,7 +116,11 @@ def containers(engine: Engine) -> list[Container]:
         found = json.loads(inspected.stdout or "[]")
     except ValueError:
         return []
-    ours = (_container(engine, raw) for raw in found if _service(raw) not in _ONE_OFF)
+    ours = (
+        _container(engine, raw, judge=judge and _service(raw) not in but)
+        for raw in found
+        if _service(raw) not in _ONE_OFF and (not only or _service(raw) in only)
+    )
     return sorted(ours, key=lambda container: container.service)
 
 
@@ -119,10 +128,10 @@ def _service(raw: Mapping[str, Any]) -> str:
     return str(raw["Config"]["Labels"].get(_SERVICE_LABEL, ""))
 
 
-def _container(engine: Engine, raw: Mapping[str, Any]) -> Container:
+def _container(engine: Engine, raw: Mapping[str, Any], *, judge: bool) -> Container:
     state = raw["State"]
     health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status") or ""
-    if engine.binary == "podman" and state["Status"] == "running" and raw["Config"].get("Healthcheck"):
+    if judge and engine.binary == "podman" and state["Status"] == "running" and raw["Config"].get("Healthcheck"):
         health = _podman_health(engine, raw["Id"], health)
     return Container(
         id=raw["Id"],

@@ -148,9 +148,23 @@ def test_podman_is_asked_for_a_check(place: Place) -> None:
     place.answers("inspect", json.dumps([inspected("nginx", health={"Health": {"Status": "starting"}})]))
     engine, _ = find_engine()
     assert engine is not None
-    assert containers(engine)[0].health == "healthy"
+    assert containers(engine, judge=True)[0].health == "healthy"
     place.answers("healthcheck", code=1)
-    assert containers(engine)[0].health == "starting"
+    assert containers(engine, judge=True)[0].health == "starting"
+
+
+def test_a_check_is_run_only_where_it_is_wanted(place: Place) -> None:
+    """It is a process each time: who only wants to know what there is starts none."""
+    place.install("podman", "podman-compose")
+    place.answers("ps", "one\n")
+    place.answers("inspect", json.dumps([inspected("nginx"), inspected("instance-1")]))
+    engine, _ = find_engine()
+    assert engine is not None
+    containers(engine)
+    containers(engine, judge=True, but=["nginx", "instance-1"])
+    assert "healthcheck" not in place.asked
+    assert [found.service for found in containers(engine, judge=True, only=["nginx"])] == ["nginx"]
+    assert place.asked.count("healthcheck") == 1
 
 
 def test_containers_of_another_file_are_none_of_ours(place: Place, tmp_path: Path) -> None:
