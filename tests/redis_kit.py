@@ -112,9 +112,10 @@ class RedisServer:
         """Every key that fits, sorted."""
         return sorted(key.decode() for key in self.call("KEYS", pattern))
 
-    def endless(self) -> set[str]:
+    def endless(self) -> frozenset[str]:
         """Every key that does not expire."""
-        return {key for key in self.keys() if self.call("TTL", key) == -1}
+        found = self.keys()
+        return frozenset(key for key in found if self.call("TTL", key) == -1)
 
     def memory(self) -> int:
         """Return the bytes that its data takes."""
