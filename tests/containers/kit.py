@@ -186,8 +186,12 @@ class Containers:
         self.engine.ask("rm", "--force", "--volumes", f"{self.project}-simulator")
         with suppress(subprocess.TimeoutExpired):
             self.run("stop")
+        mine = f"label=com.docker.compose.project={self.project}"
+        for left in self.engine.ask("ps", "--all", "--quiet", "--filter", mine).stdout.split():
+            self.engine.ask("rm", "--force", "--volumes", left)
         for volume in self.volumes():
             self.engine.ask("volume", "rm", "--force", volume)
+        self.engine.ask("network", "rm", f"{self.project}_default")
 
     def volumes(self) -> list[str]:
         """The project's named volumes."""
