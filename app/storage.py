@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from app.balancing.redis_state import RedisCallLog, RedisCluster, RedisCounters
 from app.balancing.sqlite_state import SqliteCallLog, SqliteCluster, SqliteCounters
 from app.balancing.state import CallLog, Cluster, Counters
-from app.jobs.redis_engine import RedisEngine
-from app.jobs.redis_schema import open_with_schema
-from app.jobs.redis_store import RedisJobStore
 from app.jobs.schema import MIGRATIONS, OLDEST_COMPATIBLE
 from app.jobs.sqlite import SqliteJobStore
 from app.jobs.sqlite_engine import SqliteEngine
@@ -20,13 +17,13 @@ from app.settings import CommonSettings
 from app.store_url import is_redis_url
 from app.userdata.conversations import Conversations
 from app.userdata.preferences import PreferenceStore
-from app.userdata.redis_conversations import LONGEST_MEMORY_S, RedisConversations
-from app.userdata.redis_preferences import RedisPreferences
-from app.userdata.redis_usage import RedisUsage
 from app.userdata.sqlite_conversations import SqliteConversations
 from app.userdata.sqlite_preferences import SqlitePreferences
 from app.userdata.sqlite_usage import SqliteUsage
 from app.userdata.usage import UsageLog
+
+if TYPE_CHECKING:
+    from app.jobs.redis_engine import RedisEngine
 
 
 async def _no_time() -> float | None:
@@ -61,6 +58,8 @@ class Storage:
 def storage(settings: CommonSettings) -> Storage:
     """Return what `STORE_URL` names, not opened yet."""
     if is_redis_url(settings.store_url):
+        from app.jobs.redis_engine import RedisEngine
+
         return redis_storage(RedisEngine(settings.store_url, replicas=settings.store_replicas), settings.memory_ttl_s)
     return sqlite_storage(SqliteEngine(settings.sqlite_path, MIGRATIONS, OLDEST_COMPATIBLE))
 
@@ -80,14 +79,26 @@ def sqlite_storage(engine: SqliteEngine) -> Storage:
     )
 
 
-def redis_storage(engine: RedisEngine, memory_ttl_s: float = LONGEST_MEMORY_S) -> Storage:
-    """Return the implementations on a server that any number of hosts share."""
+def redis_storage(engine: RedisEngine, memory_ttl_s: float | None = None) -> Storage:
+    """Return the implementations on a server that any number of hosts share.
+
+    They are loaded here: the client's 6 MB and tenth of a second are for those who use it. Without `memory_ttl_s`,
+    conversations are kept as long as they ever may be.
+    """
+    from app.balancing.redis_state import RedisCallLog, RedisCluster, RedisCounters
+    from app.jobs.redis_schema import open_with_schema
+    from app.jobs.redis_store import RedisJobStore
+    from app.userdata.redis_conversations import LONGEST_MEMORY_S, RedisConversations
+    from app.userdata.redis_preferences import RedisPreferences
+    from app.userdata.redis_usage import RedisUsage
+
+    kept_s = LONGEST_MEMORY_S if memory_ttl_s is None else memory_ttl_s
     return Storage(
         jobs=RedisJobStore(engine),
         cluster=RedisCluster(engine),
         counters=RedisCounters(engine),
         calls=RedisCallLog(engine),
-        conversations=RedisConversations(engine, memory_ttl_s=memory_ttl_s),
+        conversations=RedisConversations(engine, memory_ttl_s=kept_s),
         preferences=RedisPreferences(engine),
         usage=RedisUsage(engine),
         open=partial(open_with_schema, engine),

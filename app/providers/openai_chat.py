@@ -8,8 +8,9 @@ event loop; `warm` lets an instance do that in the background after it has start
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
@@ -65,7 +66,8 @@ class OpenAIChat:
                 self._client = await asyncio.to_thread(self._load)
 
     def _load(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
+        with _left_out("aiohttp"):  # where another program has installed it, the SDK would load it for nothing: 8 MB
+            from openai import AsyncOpenAI
 
         wire = self._wire
         client = AsyncOpenAI(
@@ -169,6 +171,19 @@ class OpenAIChat:
             return error
         # The SDK lets json.JSONDecodeError, UnicodeDecodeError and worse through when a frame is not what it expects.
         return self._wire.error(ProviderBadAnswer, f"the stream can't be read: {type(error).__name__}")
+
+
+@contextmanager
+def _left_out(package: str) -> Iterator[None]:
+    """Let an optional package look absent while another is imported, unless it is loaded anyway."""
+    loaded = package in sys.modules
+    if not loaded:
+        sys.modules[package] = None  # type: ignore[assignment] # what Python itself takes for "can't be imported"
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules[package]
 
 
 def _messages(request: ChatRequest) -> list[ChatCompletionMessageParam]:

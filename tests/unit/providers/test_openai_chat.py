@@ -6,6 +6,8 @@ import asyncio
 import json
 import sys
 from contextlib import aclosing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -334,3 +336,18 @@ async def test_the_sdk_is_loaded_on_first_use_only() -> None:
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+async def test_the_sdk_comes_without_another_http_client() -> None:
+    """A package that some other program put into the environment costs no memory here, and stays importable."""
+    code = (
+        "import asyncio, sys, types, httpx2; from app.clock import SystemClock; "
+        "from app.providers.openai_chat import OpenAIChat; sys.path.insert(0, sys.argv[1]); "
+        "chat = OpenAIChat('k', 'http://127.0.0.1:9/v1', 'm', httpx2.AsyncClient(), max_output_tokens=1, "
+        "clock=SystemClock()); asyncio.run(chat.warm()); assert 'openai' in sys.modules; "
+        "assert 'aiohttp' not in sys.modules; import aiohttp; assert aiohttp.here"
+    )
+    with TemporaryDirectory() as directory:
+        (Path(directory) / "aiohttp.py").write_text("here = True\n")
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, directory)
+        assert await process.wait() == 0
