@@ -125,7 +125,9 @@ async def _signed_ping(case: Case, client: httpx2.AsyncClient, subject: str, url
     kind = answer.headers.get("content-type", "")
     if answer.status == 401:
         own = case.signing_key.verify_key.encode().hex() == case.settings.discord_public_key
-        why = "DISCORD_PUBLIC_KEY changed since it started" if own else "the signing key is not DISCORD_PUBLIC_KEY's"
+        why = "it was started with another DISCORD_PUBLIC_KEY, or is another system"
+        if not own:
+            why = "the signing key is not DISCORD_PUBLIC_KEY's"
         return [fault(subject, f"a signed PING is refused: {why}", "Run: ./deploy-multi.sh restart")]
     if answer.status != 200 or answer.object.get("type") != 1:
         return [fault(subject, f"a signed PING is answered with {_shown(answer)}", _advice(answer))]

@@ -140,6 +140,11 @@ def forgets_the_body(request: Request, body: bytes, answer: Response) -> Respons
     return JSONResponse({"type": 1}) if altered else answer
 
 
+def knows_another_key(request: Request, body: bytes, answer: Response) -> Response:
+    """Started before the key in the file was corrected."""
+    return JSONResponse({"error": "signature"}, 401)
+
+
 def loses_the_type(request: Request, body: bytes, answer: Response) -> Response:
     """A front that changes the content type."""
     return PlainTextResponse('{"type":1}') if answer.status_code == 200 else answer
@@ -154,6 +159,7 @@ def answers_otherwise(request: Request, body: bytes, answer: Response) -> Respon
     ("change", "subject", "told"),
     [
         (forgets_the_body, PUBLIC, "with an altered body is answered with 200"),
+        (knows_another_key, f"{PUBLIC}, PING", "it was started with another DISCORD_PUBLIC_KEY"),
         (loses_the_type, f"{PUBLIC}, PING", "the PONG comes as text/plain"),
         (answers_otherwise, f"{PUBLIC}, PING", "a signed PING is answered with 200"),
     ],
@@ -168,8 +174,8 @@ async def test_what_only_a_signer_can_see_is_seen_with_a_key(
     assert told in found[subject].detail
 
 
-async def test_a_running_instance_with_an_older_public_key_is_told(tmp_path: Path) -> None:
-    """The file holds the right key now, but the instance was started with another."""
+async def test_a_foreign_signing_key_is_told_as_such(tmp_path: Path) -> None:
+    """What is refused then is refused rightly."""
     async with an_endpoint() as base, a_case(tmp_path, url=f"{base}/interactions", key=KEY) as case:
         case.signing_key = type(KEY)(bytes(32))
         found = {finding.subject: finding for finding in await public(case)}
