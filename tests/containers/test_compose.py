@@ -26,12 +26,7 @@ from simulator.client import ControlClient
 from tests.containers.kit import BASES, IMAGE, Containers, missing, user_of
 from tests.kit.certificate import write_certificate
 
-MISSING = missing()
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.timeout(240),
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(360)]
 
 DISCORD_WAITS_MS = 3000
 CONTROL_S = 10.0
@@ -46,6 +41,8 @@ RATE = 50.0 if os.getloadavg()[0] < (os.cpu_count() or 1) else 10.0
 @pytest.fixture(name="system", scope="module")
 def a_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     """Four instances and nginx in containers, started by the operator's tool; afterwards nothing of them is left."""
+    if reason := missing():
+        pytest.skip(reason)
     system = Containers(tmp_path_factory.mktemp("containers"))
     system.configure()
     try:
@@ -99,13 +96,11 @@ def test_an_instance_has_its_own_keys_and_no_rights(system: Containers) -> None:
     assert told[:3] == ["10001", "read-only", "no tools"]
 
 
-def test_the_image_is_small() -> None:
+def test_the_image_is_small(system: Containers) -> None:
     """It adds at most 120 MB to its base."""
-    from ops.engine import find_engine
-
-    engine, _ = find_engine()
-    assert engine is not None
-    sizes = [int(engine.ask("image", "inspect", name, "--format", "{{.Size}}").stdout) for name in (IMAGE, BASES[0])]
+    sizes = [
+        int(system.engine.ask("image", "inspect", name, "--format", "{{.Size}}").stdout) for name in (IMAGE, BASES[0])
+    ]
     print(f"{(sizes[0] - sizes[1]) / 1e6:.0f} MB over its base")
     assert sizes[0] - sizes[1] <= IMAGE_OVER_BASE_MAX
 
@@ -175,7 +170,6 @@ async def _load(control: ControlClient, system: Containers, until: Callable[[], 
     return made
 
 
-@pytest.mark.timeout(360)
 async def test_a_rolling_restart_under_load_fails_nobody(system: Containers) -> None:
     """While every instance is replaced and nginx reloads, each interaction is acknowledged in time, and answered.
 
@@ -209,7 +203,6 @@ async def test_a_rolling_restart_under_load_fails_nobody(system: Containers) -> 
     assert [one for one in finals if one["state"] != "answered"] == []
 
 
-@pytest.mark.timeout(360)
 async def test_six_instances_and_back_to_four(system: Containers) -> None:
     """INSTANCE_COUNT=6 and `restart`: homes 5 and 6 answer with their own keys. With 4 again their containers go."""
     system.configure(INSTANCE_COUNT="6")
@@ -226,7 +219,6 @@ async def test_six_instances_and_back_to_four(system: Containers) -> None:
         assert (await ask(control, system, 4))["ack"]["served_by"] == "4"
 
 
-@pytest.mark.timeout(360)
 async def test_valkey_and_https_are_a_line_each(system: Containers, tmp_path: Path) -> None:
     """With two profiles the jobs lie in Valkey, with every write on its disk first, and nginx speaks TLS as well."""
     files = write_certificate(tmp_path, "bot.test")
