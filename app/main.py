@@ -27,6 +27,7 @@ from app.discord.connections import discord_client
 from app.discord.signature import SignatureVerifier
 from app.discord.webhook import FollowUpClient
 from app.edge import Edge
+from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
 from app.journal import Journal
 from app.metrics import Metrics, watch_loop
@@ -344,7 +345,7 @@ class Instance:
             stack.push_async_callback(self._provider_http.aclose)
             stack.push_async_callback(self._discord_http.aclose)
             stack.push_async_callback(self.storage.close)
-            await self.storage.open()
+            await self._open_storage()
             stack.push_async_callback(self.storage.cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
             stack.push_async_callback(self._removal.close)
@@ -359,6 +360,13 @@ class Instance:
             log.info("started", version=VERSION, instances=self.settings.instance_count)
             yield
             log.info("stopping", running=self.worker.running)
+
+    async def _open_storage(self) -> None:
+        try:
+            await self.storage.open()
+        except StoreUnavailable as error:
+            log.critical("the store can't be used", reason=str(error))
+            raise StoreUnavailable(str(error)) from None  # what lies below tells an operator nothing more
 
     async def _adopt_clock(self) -> None:
         """Agree with all others about what time it is: by the store's clock, or if it has none by that of those which

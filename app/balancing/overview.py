@@ -113,7 +113,7 @@ class Overview:
         self._instances = range(1, instance_count + 1)
         self._describe = describe
         self._day_starts_at = day_starts_at
-        self._watching_since = clock.now()
+        self._watching_since = clock.monotonic()  # a clock that is adopted at the start may be hours away
         self._counted: dict[tuple[str, int, str], int] = {}
         self._done_day = day_of(clock.now(), day_starts_at)
         self.view = SystemView(at=clock.now(), members=[Member.unknown(instance) for instance in self._instances])
@@ -149,7 +149,7 @@ class Overview:
     def dead(self) -> Collection[int]:
         """The instances that are down; none before there was time for everybody's first sign of life."""
         now = self._clock.now()
-        if now - self._watching_since < DEAD_AFTER_S:
+        if self._clock.monotonic() - self._watching_since < DEAD_AFTER_S:
             return ()
         return [m.instance for m in self.view.members if m.beat_at is None or now - m.beat_at > DEAD_AFTER_S]
 
