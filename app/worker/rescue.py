@@ -50,6 +50,10 @@ END_BEFORE_S = 30.0
 HOUSEKEEPING_S = 60.0
 KEPT_S = 24 * 3600.0
 
+FORGET_AT_ONCE = 500
+FORGET_PAUSE_S = 0.2
+"""Jobs dropped in one transaction, and the pause before the next: the others' writes come between."""
+
 _PLACE = Text(
     ko=PROGRESS_MARK + " 대기 중이에요 · 앞에 {ahead}건",
     en=PROGRESS_MARK + " Waiting in the queue · {ahead} ahead of you",
@@ -100,9 +104,14 @@ class Rescue:
     async def keep_house(self) -> None:
         """Forget jobs that ended long ago, until cancelled."""
         while True:
-            await self._store.forget(finished_before=self._clock.now() - KEPT_S)
+            await self._forget_jobs(self._clock.now() - KEPT_S)
             await self._overview.forget()
             await self._clock.sleep(HOUSEKEEPING_S)
+
+    async def _forget_jobs(self, finished_before: float) -> None:
+        """All of them, however many end a day: what is left over each time would add up."""
+        while await self._store.forget(finished_before=finished_before, limit=FORGET_AT_ONCE) >= FORGET_AT_ONCE:
+            await self._clock.sleep(FORGET_PAUSE_S)
 
     async def look(self) -> None:
         """One look: end what is too late or hopeless, tell the others their place."""

@@ -15,7 +15,7 @@ from app.jobs.job import Finish, JobState, Outcome
 from app.texts import Locale
 from app.userdata.preferences import Preferences
 from app.worker.kept import Ended, pack
-from app.worker.rescue import END_BEFORE_S, KEPT_S
+from app.worker.rescue import END_BEFORE_S, FORGET_AT_ONCE, KEPT_S
 from tests.kit.waiting import wait_turns_until
 from tests.unit.worker.bench_worker import LEASE_S, LIFE_S, Bench
 
@@ -252,6 +252,22 @@ async def test_old_jobs_and_counters_are_forgotten(bench: Bench) -> None:
     assert bench.counters.days
     await bench.clock.advance(9 * 86_400)
     assert not any(bench.counters.days.values())
+    house.cancel()
+
+
+async def test_as_many_are_forgotten_as_end(bench: Bench) -> None:
+    """Symptom: the file grew without end above 500 jobs a minute. Cause: one look forgot one transaction's worth, and
+    the next look came a minute later. Rule: each look forgets all that is old, in bounded transactions.
+    """
+    for number in range(2 * FORGET_AT_ONCE + 1):
+        await bench.store.put(bench.new(str(number)))
+        bench.store.rows[str(number)].finish = Finish(Outcome.ANSWERED, bench.clock.now())
+    await bench.clock.advance(KEPT_S + 1)
+    house = asyncio.create_task(bench.rescue.keep_house())
+    await bench.clock.advance(0)
+    assert len(bench.store.rows) == FORGET_AT_ONCE + 1
+    await bench.clock.advance(1)
+    assert not bench.store.rows
     house.cancel()
 
 
