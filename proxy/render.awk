@@ -33,8 +33,10 @@ function open_upstream(name) {
     printf "    upstream %s {\n        zone %s 128k;\n", name, name
 }
 
+# As many idle connections of a worker as it may use at once in a rush: an instance answers many together when they are on
+# disk, and whatever comes back beyond this number would be closed, only to be opened again for the next request.
 function close_upstream() {
-    print "        keepalive 16;\n        keepalive_timeout 60s;\n        keepalive_requests 100000;\n    }"
+    print "        keepalive 64;\n        keepalive_timeout 60s;\n        keepalive_requests 100000;\n    }"
 }
 
 # The stand-bys start with the home's successor, so that the users of several dead homes do not all meet on one instance.
