@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.interactions import APPLICATION_ID, Signer
 from bench.processes import ServerProcess, free_port, server
 
-QUARTET, HIKARI, BARE = "quartet", "hikari", "bare"
+QUARTET, HIKARI, DISCORD_HTTP, BARE = "quartet", "hikari", "discord.http", "bare"
 
 NOWHERE = "http://127.0.0.1:9"
 """The discard port: whatever an instance tries to say to Discord or a provider is refused."""
@@ -73,6 +73,7 @@ CONTESTANTS = {
     for contestant in (
         Contestant(QUARTET, "/interactions", lambda _port, _signer: ["-m", "app"], quartet_environment, recorded_jobs),
         Contestant(HIKARI, "/", _module("hikari_bot"), lambda *_: {}),
+        Contestant(DISCORD_HTTP, "/", _module("discord_http_bot"), lambda *_: {}),
         Contestant(BARE, "/interactions", _module("bare"), lambda *_: {}),
     )
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bench.processes import ROOT
 
-NEEDED = ("hikari", "uvloop", "uvicorn", "nacl")
+NEEDED = ("hikari", "discord_http", "uvloop", "uvicorn", "nacl")
 OWN = ROOT / ".venv-bench"
 _MARK = "QUARTET_BENCH_ENVIRONMENT"
 

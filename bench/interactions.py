@@ -67,8 +67,10 @@ def presigned(signer: Signer, count: int) -> Requests:
 
 
 def ping(signer: Signer, path: str) -> bytes:
-    """Return a signed PING posted to `path`."""
-    content = {"id": str(FIRST_ID - 1), "application_id": APPLICATION_ID, "type": 1, "token": "none", "version": 1}
+    """Return a signed PING posted to `path`, by a user as Discord's are."""
+    user = {"id": str(FIRST_USER), "username": "mira", "discriminator": "0", "avatar": None}
+    content = {"id": str(FIRST_ID - 1), "application_id": APPLICATION_ID, "type": 1, "token": "none", "version": 1,
+               "user": user}  # fmt: skip
     return b"POST " + path.encode() + signer.request(json.dumps(content).encode(), str(int(time.time())).encode())
 
 

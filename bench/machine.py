@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.processes import ROOT
 
-PACKAGES = ("hikari", "aiohttp", "uvicorn", "uvloop", "httptools", "PyNaCl", "pydantic-core")
+PACKAGES = ("hikari", "discord.http", "aiohttp", "uvicorn", "uvloop", "httptools", "PyNaCl", "pydantic-core")
 
 
 def description() -> dict[str, str]:

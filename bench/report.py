@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.contestants import QUARTET
+from bench.contestants import BARE, HIKARI, QUARTET
 from bench.measure import Measurement
+from bench.targets import Target
+
+GOALS = {HIKARI: 1.5, BARE: 0.9}
+"""Quartet's acks per second over those of others, at least."""
 
 Round = Mapping[str, Measurement]
 """One measurement of each contestant, by name, taken in turns with the same requests."""
@@ -55,6 +59,19 @@ def rivals(rounds: Sequence[Round]) -> Sequence[str]:
     return [name for name in rounds[0] if name != QUARTET]
 
 
+def targets(rounds: Sequence[Round]) -> Sequence[Target]:
+    """Return what is to be reached beside each rival that was measured; times are compared round by round, too."""
+    found = [
+        Target(f"acks/s, {QUARTET} / {rival}", ratio(rounds, rival).median, goal)
+        for rival, goal in GOALS.items()
+        if rival in rounds[0]
+    ]
+    if HIKARI in rounds[0]:
+        slower = Spread.of([round_[QUARTET].p99_ms / round_[HIKARI].p99_ms for round_ in rounds])
+        found.append(Target(f"p99, {QUARTET} / {HIKARI}", slower.median, 1.0, at_most=True))
+    return found
+
+
 def faults(rounds: Sequence[Round]) -> Sequence[str]:
     """Return what makes the figures worthless: errors, silence, lost or unasked jobs, a load generator at its limit."""
     found = []
@@ -79,13 +96,13 @@ BUSIEST_LOAD = 0.8
 
 def lines(rounds: Sequence[Round]) -> Sequence[str]:
     """Return the report as lines of text."""
-    text = [f"{'':10}{'acks/s':>26}{'p50 ms':>22}{'p99 ms':>24}{'CPU µs/ack':>20}"]
+    text = [f"{'':14}{'acks/s':>26}{'p50 ms':>22}{'p99 ms':>24}{'CPU µs/ack':>20}"]
     for name in rounds[0]:
         rate = spread(rounds, name, lambda seen: seen.acks_per_second).to(0)
         p50 = spread(rounds, name, lambda seen: seen.p50_ms).to(1)
         p99 = spread(rounds, name, lambda seen: seen.p99_ms).to(1)
         cpu = spread(rounds, name, lambda seen: seen.cpu_us).to(0)
-        text.append(f"{name:10}{rate:>26}{p50:>22}{p99:>24}{cpu:>20}")
+        text.append(f"{name:14}{rate:>26}{p50:>22}{p99:>24}{cpu:>20}")
     text += [
         f"{QUARTET} / {rival}: {ratio(rounds, rival).to(2)}, by processor time {cpu_ratio(rounds, rival).to(2)}"
         for rival in rivals(rounds)

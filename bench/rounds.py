@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
-from bench.contestants import BARE, CONTESTANTS, HIKARI, QUARTET
+from bench.contestants import BARE, CONTESTANTS, DISCORD_HTTP, HIKARI, QUARTET
 from bench.interactions import Signer, presigned
 from bench.measure import Measurement, Plan, measure
 
@@ -12,10 +13,13 @@ SIGNED_PER_SECOND = 14_000
 """Requests prepared for each second of a run; the run of a server that answers more ends early, and counts as it is."""
 
 
-def measured(count: int, plan: Plan, *, quick: bool = False) -> list[dict[str, Measurement]]:
-    """Measure `count` rounds, showing progress; `quick` leaves the bare server out."""
+ALL = (QUARTET, HIKARI, DISCORD_HTTP, BARE)
+QUICK = (QUARTET, HIKARI)
+
+
+def measured(count: int, plan: Plan, names: Sequence[str] = ALL) -> list[dict[str, Measurement]]:
+    """Measure `count` rounds of these contestants, showing progress."""
     signer = Signer.make()
-    names = [QUARTET, HIKARI] if quick else [QUARTET, HIKARI, BARE]
     size = int(SIGNED_PER_SECOND * (plan.seconds + plan.warm_up_s))
     rounds = []
     for number in range(1, count + 1):
