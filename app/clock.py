@@ -12,7 +12,12 @@ SLEW: Final = 0.05
 """Seconds the steady clock moves towards the wall clock in each second."""
 
 FOLLOW_EVERY_S: Final = 30.0
-FOLLOW_SAMPLES: Final = 3
+FOLLOW_SAMPLES: Final = 10
+GOOD_ANSWER_S: Final = 0.02
+"""An answer this quick is exact enough, and no other is asked for."""
+
+POOR_ANSWER_S: Final = 0.1
+"""The clock could be off by half of this: rather keep what was measured before than believe slower answers."""
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
@@ -108,7 +113,9 @@ class SharedClock:
             difference = shown + took / 2 - clock.wall()
             if quickest is None or took < quickest[0]:
                 quickest = took, difference
-        if quickest is not None:
+            if took <= GOOD_ANSWER_S:
+                break
+        if quickest is not None and (at_once or quickest[0] <= POOR_ANSWER_S):
             clock.follow(clock.wall() + quickest[1], at_once=at_once)
         return True
 

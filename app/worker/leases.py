@@ -63,11 +63,15 @@ class LeaseBook:
         """Whether nobody can have taken this instance for dead since its leases were last known to be its own."""
         return self._clock.monotonic() - self._sure_at < SURE_FOR_S
 
-    async def seen(self) -> None:
-        """Others were just given a sign of life. After a gap they may have taken our jobs: look before going on."""
+    async def seen(self, at: float) -> None:
+        """Others were given a sign of life of this moment, by the monotonic clock.
+
+        After a gap they may have taken our jobs: look before going on. Not the moment at which the store has answered
+        counts, which may be much later on a starved machine: others count from what the sign says.
+        """
         if not self.sure():
             await self.renew()
-        self._sure_at = self._clock.monotonic()
+        self._sure_at = at
 
     def count(self, kind: str) -> int:
         """Return how many jobs of a kind are under lease."""

@@ -176,8 +176,9 @@ class Worker:
                     self._runner.stop(job_id)
 
     async def _beat(self) -> None:
+        given_at = self._clock.monotonic()
         await self._overview.beat()
-        await self._leases.seen()
+        await self._leases.seen(given_at)
 
     async def _lease_loop(self) -> None:
         while True:

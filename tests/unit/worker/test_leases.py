@@ -122,7 +122,7 @@ async def test_many_growing_answers_share_one_look_at_their_leases(bench: Bench)
     for number in range(50):
         await bench.store.put(bench.new(str(number)))
     jobs = await bench.leases.take(bench.request())
-    await bench.leases.seen()
+    await bench.leases.seen(bench.clock.monotonic())
     bench.store.calls.clear()
     assert all(await asyncio.gather(*(bench.leases.confirm_lately(job) for job in jobs)))
     bench.store.steal("7")
@@ -136,7 +136,7 @@ async def test_a_look_from_before_a_gap_counts_for_nothing(bench: Bench) -> None
     """An instance that others may have taken for dead looks anew, each time until it has given a sign of life."""
     bench.clock.auto_advance = False
     job = await bench.lease()
-    await bench.leases.seen()
+    await bench.leases.seen(bench.clock.monotonic())
     assert await bench.leases.confirm_lately(job)
     await bench.clock.advance(SURE_FOR_S)
     assert await bench.leases.confirm_lately(job)
@@ -147,9 +147,22 @@ async def test_a_look_from_before_a_gap_counts_for_nothing(bench: Bench) -> None
 async def test_a_look_that_fails_is_no_yes(bench: Bench) -> None:
     """The store's failure goes to who asked, and the next one asks the store again."""
     job = await bench.lease()
-    await bench.leases.seen()
+    await bench.leases.seen(bench.clock.monotonic())
     bench.store.fail("renew", 1)
     with pytest.raises(StoreUnavailable):
         await bench.leases.confirm_lately(job)
     bench.store.steal("1")
     assert not await bench.leases.confirm_lately(job)
+
+
+async def test_a_slow_answer_makes_no_sign_of_life_younger(bench: Bench) -> None:
+    """Symptom: on a starved machine two instances answered one job. Cause: an instance counted from the store's answer,
+    which came late, the others from the moment its sign of life spoke of. Rule: that moment counts.
+    """
+    bench.clock.auto_advance = False
+    given_at = bench.clock.monotonic()
+    await bench.clock.advance(SURE_FOR_S - 0.5)
+    await bench.leases.seen(given_at)
+    assert bench.leases.sure()
+    await bench.clock.advance(0.5)
+    assert not bench.leases.sure()
