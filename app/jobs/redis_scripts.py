@@ -21,6 +21,9 @@ USER_TTL_S: Final = 2 * DAY_S
 
 WITHDRAWN_TTL_S: Final = 3600
 
+REFUSED_TTL_S: Final = 60
+"""Longer than any copy of an interaction is on its way: what one instance refused, no other accepts."""
+
 NEVER: Final = "never"
 """The `repeat` of an open job whose user has had everything forgotten meanwhile: its payload goes when it ends."""
 
@@ -39,6 +42,7 @@ _CONSTANTS: Final = {
     "DONE_TTL": DONE_TTL_S,
     "USER_TTL": USER_TTL_S,
     "WITHDRAWN_TTL": WITHDRAWN_TTL_S,
+    "REFUSED_TTL": REFUSED_TTL_S,
     "SUSPECT_AFTER": SUSPECT_AFTER,
     "USERS": USERS_LOOKED_AT,
     "FEWER_USERS": FEWER_USERS,

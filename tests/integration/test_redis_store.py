@@ -84,6 +84,18 @@ async def test_a_put_that_came_too_late_is_withdrawn_for_good(own_redis: RedisSe
     assert await store.put(replace(slow, put_by="copy")) is PutResult.ACCEPTED
 
 
+async def test_what_one_instance_refused_no_other_accepts(store: RedisJobStore) -> None:
+    """Symptom (fault 14, seed 1966485957): a user read that the queue was full and was answered after all. Cause: nginx
+    had tried a second instance, the first being slow, and that refused what the first then accepted.
+    """
+    await store.put(new("first"))
+    assert await store.put(new("2"), PutLimits(max_waiting=1)) is PutResult.FULL
+    await store.lease(request())
+    assert await store.put(new("2"), PutLimits(max_waiting=1)) is PutResult.FULL
+    assert await store.put(new("3"), PutLimits(max_waiting=1)) is PutResult.ACCEPTED
+    assert not await store.knows("2")
+
+
 async def test_a_frozen_server_is_given_up_and_what_it_did_is_taken_back(
     own_redis: RedisServer, store: RedisJobStore
 ) -> None:

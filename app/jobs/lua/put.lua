@@ -15,6 +15,21 @@ local function is_full(bound)
   return waiting >= bound
 end
 
+-- Why a new job may not be recorded, if so. One copy of an interaction may be slow, and another be refused meanwhile:
+-- its user has read that, so the slow one is refused, too.
+local function refusal(id, accepted, bound, quota, since, closed)
+  local before = call('GET', key('refused', id))
+  if before then
+    return before
+  end
+  local why = closed == '1' and 'closed' or is_full(tonumber(bound)) and 'full'
+    or tonumber(quota) > 0 and call('ZCOUNT', accepted, since, '+inf') >= tonumber(quota) and 'quota'
+  if why then
+    call('SET', key('refused', id), why, 'EX', REFUSED_TTL)
+  end
+  return why
+end
+
 local function put(at)
   local id, kind, user, home, received_at, expires_at, payload, put_by, guild, channel, repeats, bound, quota, since,
     closed = unpack(ARGV, at, at + 14)
@@ -23,12 +38,10 @@ local function put(at)
     -- Whoever put it first may no longer take it back: somebody else is about to say that it was accepted.
     call('HSET', job, 'put_by', '')
     return 'duplicate'
-  elseif closed == '1' then
-    return 'closed'
-  elseif is_full(tonumber(bound)) then
-    return 'full'
-  elseif tonumber(quota) > 0 and call('ZCOUNT', accepted, since, '+inf') >= tonumber(quota) then
-    return 'quota'
+  end
+  local why = refusal(id, accepted, bound, quota, since, closed)
+  if why then
+    return why
   elseif put_by ~= '' and call('EXISTS', key('withdrawn', id, put_by)) == 1 then
     return 'gone'
   end
