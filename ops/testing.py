@@ -1,4 +1,4 @@
-"""`deploy-multi.sh test`: style, types, layers, then every test; what CI runs and what a contributor runs."""
+"""`deploy-multi.sh test`: style, types, layers, speed, then every test; what CI runs and what a contributor runs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ STEPS: list[tuple[str, list[str]]] = [
     ("format", ["-m", "ruff", "format", "--check", "."]),
     ("types", ["-m", "mypy"]),
     ("layers", ["-c", _LINT_IMPORTS]),
+    ("speed", ["-m", "bench.guard"]),  # fails on a gross loss only
 ]
 
 
