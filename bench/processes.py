@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 START_WITHIN_S = 30.0
+STOP_WITHIN_S = 30.0
 QUIET_WITHIN_S = 20.0
 QUIET_S = 0.4
 QUIET_SHARE = 0.05
@@ -77,6 +78,26 @@ class ServerProcess:
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
         sizes = {line.partition(":")[0]: line.split()[1] for line in lines}
         return {name.lower(): int(sizes[name]) / 1024 for name in ("Rss", "Pss")}
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def threads(self) -> int:
+        """How many threads it has."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    def stop(self) -> float:
+        """Ask it to end in good order (SIGTERM); returns the seconds that took, raises `ServerFailed` if it failed."""
+        asked = time.perf_counter()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise ServerFailed(f"the server did not end in {STOP_WITHIN_S:.0f} s") from None
+        if code != 0:
+            raise ServerFailed(f"the server ended with {code}: {self._log.read_text()[-2000:]}")
+        return time.perf_counter() - asked
 
     def kill(self) -> None:
         """End it at once, as a crash would, and wait."""
