@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.deadline import SharedBound
 from app.errors import StoreUnavailable
 
 Encodable = str | bytes | int | float
@@ -31,13 +32,14 @@ class Batcher:
     """Gathers the calls of one script. `run` gets all their arguments in a row and returns a result for each."""
 
     run: Callable[[Sequence[Encodable]], Awaitable[Sequence[Any]]]
+    in_time: SharedBound
     _waiting: list[_Pending] = field(default_factory=list)
     _gathering: bool = False
     _sending: int = 0
     _timer: asyncio.TimerHandle | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def ask(self, argument: Sequence[Encodable], within_s: float) -> Any:
+    async def ask(self, argument: Sequence[Encodable]) -> Any:
         """Return this argument's result; raises `TimeoutError`. Whoever gives up before it is sent is left out."""
         loop = asyncio.get_running_loop()
         pending = _Pending(argument, loop.create_future())
@@ -47,7 +49,7 @@ class Batcher:
             loop.call_soon(self._send_when_still, len(self._waiting), loop.time() + GATHER_S)
         elif 0 < self._sending < AT_ONCE and self._timer is None:
             self._timer = loop.call_later(SLOW_S, self._send_beside)
-        async with asyncio.timeout(within_s):
+        async with self.in_time():
             return await pending.future
 
     async def settle(self) -> None:

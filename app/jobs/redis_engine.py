@@ -31,6 +31,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from app.deadline import SharedBound
 from app.errors import StoreUnavailable
 from app.jobs.redis_batches import Batcher, Encodable
 from app.jobs.redis_checks import ServerReport, examine
@@ -78,6 +79,7 @@ class RedisEngine:
         self._replicas = replicas
         self._client: Redis | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._in_time = SharedBound(ANSWER_WITHIN_S)
         self._batchers: dict[tuple[Script, tuple[str, ...], bool], Batcher] = {}
         self._texts: dict[Script, tuple[str, str]] = {}
         self._shebangs = False
@@ -181,10 +183,10 @@ class RedisEngine:
         names = tuple(keys)
         batcher = self._batchers.get((script, names, confirmed))
         if batcher is None:
-            batcher = Batcher(lambda args: self.run(script, names, args, confirmed=confirmed))
+            batcher = Batcher(lambda args: self.run(script, names, args, confirmed=confirmed), self._in_time)
             self._batchers[script, names, confirmed] = batcher
         try:
-            return await batcher.ask(argument, ANSWER_WITHIN_S)
+            return await batcher.ask(argument)
         except TimeoutError as error:
             raise self._unavailable(error) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.deadline import SharedBound
 from app.errors import StoreUnavailable
 from app.jobs.redis_batches import AT_ONCE, LARGEST_BATCH, Batcher, Encodable
 from tests.kit.waiting import wait_until
@@ -43,10 +44,10 @@ async def turns(count: int = 20) -> None:
 async def test_everyone_gets_their_own_result() -> None:
     """Results go to who asked, in few calls, of a bounded size, whose number under way is bounded too."""
     server = Server()
-    batcher = Batcher(server.run)
-    asked = [asyncio.create_task(batcher.ask([n], 60)) for n in range(LARGEST_BATCH + 10)]
+    batcher = Batcher(server.run, SharedBound(60))
+    asked = [asyncio.create_task(batcher.ask([n])) for n in range(LARGEST_BATCH + 10)]
     await turns()
-    more = [asyncio.create_task(batcher.ask([1000 + n], 60)) for n in range(10)]
+    more = [asyncio.create_task(batcher.ask([1000 + n])) for n in range(10)]
     await turns()
     assert len(server.calls) <= AT_ONCE
     server.free.set()
@@ -59,13 +60,14 @@ async def test_everyone_gets_their_own_result() -> None:
 async def test_who_gives_up_before_it_is_sent_is_left_out() -> None:
     """A request that waited too long, or was cancelled, never reaches the server."""
     server = Server()
-    batcher = Batcher(server.run)
+    batcher = Batcher(server.run, SharedBound(60))
     sent = []
     for n in range(AT_ONCE):
-        sent.append(asyncio.create_task(batcher.ask([n], 60)))
+        sent.append(asyncio.create_task(batcher.ask([n])))
         await wait_until(partial(server.has, n + 1), description="the call went out")
     assert server.calls == [[n] for n in range(AT_ONCE)]
-    late, gone, patient = (asyncio.create_task(batcher.ask([n], s)) for n, s in ((77, 0.001), (78, 60), (79, 60)))
+    late = asyncio.create_task(asyncio.wait_for(batcher.ask([77]), 0.001))
+    gone, patient = (asyncio.create_task(batcher.ask([n])) for n in (78, 79))
     await turns()
     gone.cancel()
     with pytest.raises(TimeoutError):
@@ -80,12 +82,12 @@ async def test_who_gives_up_before_it_is_sent_is_left_out() -> None:
 async def test_a_failed_call_fails_everyone_in_it_and_nobody_else() -> None:
     """Each hears of it by an error of their own, and the next call goes on."""
     server = Server()
-    batcher = Batcher(server.run)
+    batcher = Batcher(server.run, SharedBound(60))
     server.free.set()
     server.fault = StoreUnavailable("gone")
-    outcomes = await asyncio.gather(*(batcher.ask([n], 60) for n in range(3)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(batcher.ask([n]) for n in range(3)), return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["gone"] * 3
     assert len({id(outcome) for outcome in outcomes}) == 3
     server.fault = None
-    assert await batcher.ask([5], 60) == 10
+    assert await batcher.ask([5]) == 10
     await batcher.settle()
