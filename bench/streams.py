@@ -134,7 +134,7 @@ async def _play(
                 await interaction.final(END_WITHIN_S)
             busy = (process.cpu_s() - busy) / (time.perf_counter() - began)
             process.check()
-        return list(simulator.ledger.events), {_question(n, characters): i.id for n, i in enumerate(asked)}, busy
+        return list(simulator.ledger.events), {question(n, characters): i.id for n, i in enumerate(asked)}, busy
 
 
 async def _started(process: ServerProcess) -> None:
@@ -144,11 +144,12 @@ async def _started(process: ServerProcess) -> None:
 
 async def _ask(simulator: SimulatorServer, target: str, number: int, streams: int, characters: int) -> Any:
     await asyncio.sleep(ARRIVE_WITHIN_S * number / streams)
-    question = _question(number, characters)
-    return await simulator.discord.interact(target, "채팅", {"질문": question}, user_id=FIRST_USER + number)
+    asked = question(number, characters)
+    return await simulator.discord.interact(target, "채팅", {"질문": asked}, user_id=FIRST_USER + number)
 
 
-def _question(number: int, characters: int) -> str:
+def question(number: int, characters: int) -> str:
+    """Return a question of its own, whose answer is so long; short enough for the ledger to hold all of it."""
     return f"Question {number}: tell me a story. #chars={characters}"
 
 
@@ -160,7 +161,8 @@ def figures(events: Sequence[Event], ids: Mapping[str, str], cpu_share: float) -
     for event in events:
         if event["event"] == "webhook" and event["method"] == "PATCH" and event["interaction"] in edits:
             edits[event["interaction"]].append(event)
-    found = [_stream(first[id_], shown) for id_, shown in edits.items() if id_ in first]
+    seen = [(id_, _texts(shown)) for id_, shown in edits.items()]
+    found = [_stream(first[id_], texts) for id_, texts in seen if id_ in first and texts]
     waits = sorted(stream.first_word_s * 1000 for stream in found)
     rates = sorted(stream.edits_per_second for stream in found)
     return Figures(
@@ -175,8 +177,12 @@ def figures(events: Sequence[Event], ids: Mapping[str, str], cpu_share: float) -
     )
 
 
-def _stream(first_token: float, edits: Sequence[Event]) -> Stream:
-    texts = [event for event in edits if event["ok"] and not str(event.get("head") or "").startswith(PROGRESS_MARK)]
+def _texts(edits: Sequence[Event]) -> Sequence[Event]:
+    """Return the edits that show text of the answer."""
+    return [event for event in edits if event["ok"] and not str(event.get("head") or "").startswith(PROGRESS_MARK)]
+
+
+def _stream(first_token: float, texts: Sequence[Event]) -> Stream:
     growing = [event["t"] for event in texts if not event["final"]]
     return Stream(texts[0]["t"] - first_token, tuple(later - earlier for earlier, later in pairwise(growing)))
 

@@ -9,7 +9,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it asks the internet for prices at its start
 os.environ["LITELLM_LOG"] = "ERROR"
 
-import litellm
+import litellm  # type: ignore[import-not-found, unused-ignore] # lives in an environment of its own
 import uvloop
 
 from bench.servers.calling import MODEL, SYSTEM, Call, bare_call, question, serve

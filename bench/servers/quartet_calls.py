@@ -130,7 +130,8 @@ class Home:
         job = NewJob(
             job_id, KIND, str(number), self._instance, now, now + LIFETIME_S, question(number).encode(), put_by=job_id
         )
-        answer = self._runner.answers[job_id] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._runner.answers[job_id] = answer
         try:
             await self._storage.jobs.put(job)
             self._worker.notify()
