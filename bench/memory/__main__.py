@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     print(*report.idle_lines(samples), sep="\n", flush=True)
     seen, faults = None, []
     if wanted.interactions:
-        seen = steady.run(wanted.interactions)
+        seen = steady.run(wanted.interactions, wanted.warm_up)
         goals, faults = goals + report.steady_targets(seen), report.faults(seen)
         print(*report.steady_lines(seen), sep="\n")
     print(*(goal.line() for goal in goals), *(f"WORTHLESS: {fault}" for fault in faults), sep="\n")
@@ -51,6 +51,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--interactions", type=int, help=f"how many go through one (default {INTERACTIONS:,}; 0: idle only)"
     )
+    parser.add_argument("--warm-up", type=float, default=150.0, help="seconds of the same before them (default 150)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} starts, {QUICK_INTERACTIONS:,} of them")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
@@ -62,6 +63,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         wanted.interactions = QUICK_INTERACTIONS if wanted.quick else INTERACTIONS
     if not (1 <= wanted.rounds <= 100 and (wanted.interactions == 0 or 1000 <= wanted.interactions <= 10_000_000)):
         parser.error("expected 1 to 100 rounds, and 0 or 1,000 to 10,000,000 interactions")
+    if not 0 <= wanted.warm_up <= 3600:
+        parser.error("expected a warm-up of at most an hour")
     return wanted
 
 

@@ -6,6 +6,7 @@ Between two parts nothing is under way, so that the samples can be compared.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import time
 from array import array
@@ -25,9 +26,14 @@ from simulator.config import SimulatorConfig, Speed
 from simulator.server import SimulatorServer
 
 PARTS = 20
+WARM_UP_S = 150.0
+"""Until as much is remembered for a while as will be at this rate: tokens for up to 90 s after their answers,
+conversations for the minute below and another until they are looked through."""
+
 ASKING = 16
 """Users who ask at once, each again as soon as they have their answer."""
 
+WARM_UP_PORTION = 500
 MEMORY_TTL_S = 60
 ANSWER_WITHIN_S = 60.0
 APOLOGY_MARK = "⚠️"
@@ -71,18 +77,21 @@ class Steady:
         }
 
 
-def run(interactions: int) -> Steady:
-    """Send so many interactions through one instance on one core; the simulator and its users are on the other."""
+def run(interactions: int, warm_up_s: float = WARM_UP_S) -> Steady:
+    """Send so many interactions through one instance on one core, after a warm-up of the same; the simulator and its
+    users are on the other."""
     server_core, load_core = cores()
     speed = Speed(ttft_s=0.0, tokens_per_s=1e6)
     config = SimulatorConfig(
         seed=1, application_id="1200000000000000000", speed=speed, keep_interactions=SIMULATOR_KEEPS
     )
     with data_directory() as directory, on_core(load_core):
-        return uvloop.run(_run(config, directory, server_core, interactions))
+        return uvloop.run(_run(config, directory, server_core, interactions, warm_up_s))
 
 
-async def _run(config: SimulatorConfig, directory: Path, core: int | None, interactions: int) -> Steady:
+async def _run(
+    config: SimulatorConfig, directory: Path, core: int | None, interactions: int, warm_up_s: float
+) -> Steady:
     seen, database = Steady(), directory / "quartet.db"
     async with SimulatorServer(config) as simulator:
         port = free_port()
@@ -91,17 +100,26 @@ async def _run(config: SimulatorConfig, directory: Path, core: int | None, inter
             await asyncio.to_thread(process.wait_until_healthy)
             await asyncio.to_thread(process.wait_until_quiet)
             users = Users(simulator, f"http://127.0.0.1:{port}/interactions", seen)
+            await _warm_up(users, interactions // PARTS, warm_up_s, database)
             with aging.watched(database) as seen.housekeeping:
-                numbers = iter(range(interactions))
                 for part in range(PARTS):
-                    await _part(users, numbers, interactions * (part + 1) // PARTS, process, directory)
+                    await _part(users, interactions * (part + 1) // PARTS, process, directory)
     return seen
 
 
-async def _part(users: Users, numbers: Iterator[int], until: int, process: ServerProcess, directory: Path) -> None:
+async def _warm_up(users: Users, portion: int, seconds: float, database: Path) -> None:
+    """Let the users ask for a while; what fails then counts, too, but no figure does."""
+    enough = time.perf_counter() + seconds
+    while time.perf_counter() < enough:
+        await users.ask(min(portion, WARM_UP_PORTION))
+        await asyncio.to_thread(aging.let_a_day_pass, database)
+    users.seen.asked_at, users.seen.acked_s = array("d"), array("d")
+
+
+async def _part(users: Users, until: int, process: ServerProcess, directory: Path) -> None:
     """Ask until `until` interactions were asked in all, sample, and let a day pass."""
     before, cpu_s, began = len(users.seen.asked_at), process.cpu_s(), time.perf_counter()
-    await users.ask(numbers, until - before)
+    await users.ask(until - before)
     seconds, count = time.perf_counter() - began, until - before
     process.check()
     sample = Sample(
@@ -125,11 +143,12 @@ class Users:
     def __init__(self, simulator: SimulatorServer, target: str, seen: Steady) -> None:
         self._discord = simulator.discord
         self._target = target
+        self._numbers = itertools.count()
         self.seen = seen
 
-    async def ask(self, numbers: Iterator[int], count: int) -> None:
+    async def ask(self, count: int) -> None:
         """Ask the next `count` questions, `ASKING` at a time."""
-        mine = iter([next(numbers) for _ in range(count)])
+        mine = itertools.islice(self._numbers, count)
         await asyncio.gather(*(self._ask_on(mine) for _ in range(ASKING)))
 
     async def _ask_on(self, numbers: Iterator[int]) -> None:
