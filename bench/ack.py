@@ -51,6 +51,9 @@ def _draw(seen: Sequence[Round]) -> None:
     from bench import charts, report, saving
     from bench.contestants import QUARTET
 
+    if not charts.available():
+        print(charts.MISSING)
+        return
     values = {name: report.spread(seen, name, lambda one: one.acks_per_second) for name in seen[0]}
     title = "Acks per second on one core: median, least to most (only Quartet records each on disk first)"
     charts.bars(saving.RESULTS / f"{RESULT}.png", title, values, strong=QUARTET)

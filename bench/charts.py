@@ -22,6 +22,9 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
+MISSING = "No chart: matplotlib is missing (./deploy-multi.sh bench installs it)."
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """Lines over sizes: for each label the spread at each size; None where nothing was measured."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,11 @@ ID_STEP = 1 << 22
 
 USERS = 997
 QUESTION = "Explain in a few sentences why the sky is blue, and why it turns red in the evening. " * 3
+LONGEST_QUESTION = 5000
 _SIGNATURE_BYTES = 64
+Pieces = tuple[bytes, bytes, bytes]
+"""A body's bytes before the interaction's id, between that and the user's id, and after it."""
+
 _ID, _USER = "@@@@@@@@@@@@@@@@@@@", "!!!!!!!!!!!!!!!!!!!"
 
 
@@ -58,12 +62,21 @@ class Requests:
         return [head + tail for tail in self.tails]
 
 
-def presigned(signer: Signer, count: int) -> Requests:
-    """Return `count` requests with distinct ids from `USERS` users, signed now and good for 5 minutes."""
+def presigned(signer: Signer, count: int, *, users: int = USERS, size: int | None = None) -> Requests:
+    """Return `count` requests with distinct ids from so many users, signed now and good for 5 minutes.
+
+    `size` is the body's in bytes, at least 900; without it, it is that of an ordinary question (1.9 KB).
+    """
     timestamp = str(int(time.time())).encode()
+    pieces = _PIECES if size is None else _pieces(_of_size(size))
     ids = [str(FIRST_ID + number * ID_STEP) for number in range(count)]
-    tails = [signer.request(body(id_, FIRST_USER + number * 7 % USERS), timestamp) for number, id_ in enumerate(ids)]
-    return Requests(tails, ids)
+    bodies = (body(id_, user_of(number, users), pieces) for number, id_ in enumerate(ids))
+    return Requests([signer.request(content, timestamp) for content in bodies], ids)
+
+
+def user_of(number: int, users: int = USERS) -> int:
+    """Return who sends the request of this number."""
+    return FIRST_USER + number * 7 % users
 
 
 def ping(signer: Signer, path: str) -> bytes:
@@ -74,9 +87,9 @@ def ping(signer: Signer, path: str) -> bytes:
     return b"POST " + path.encode() + signer.request(json.dumps(content).encode(), str(int(time.time())).encode())
 
 
-def body(interaction_id: str, user_id: int) -> bytes:
+def body(interaction_id: str, user_id: int, pieces: Pieces | None = None) -> bytes:
     """Return the body of `/채팅` in a guild."""
-    head, middle, tail = _PIECES
+    head, middle, tail = pieces or _PIECES
     return b"%s%s%s%d%s" % (head, interaction_id.encode(), middle, user_id, tail)
 
 
@@ -147,11 +160,34 @@ def _slash_command() -> dict[str, Any]:
     }
 
 
-def _pieces() -> tuple[bytes, bytes, bytes]:
-    text = json.dumps(_slash_command(), separators=(",", ":"), ensure_ascii=False).encode()
+def _of_size(size: int) -> dict[str, Any]:
+    """Return an interaction of so many bytes: a short one lacks what a library may do without; a long one has a long
+    question, as far as questions go, and a channel that much is said about."""
+    command = _slash_command()
+    if size < len(_encoded(command)):
+        for name in ("channel", "guild", "authorizing_integration_owners", "entitlement_sku_ids", "entitlements"):
+            del command[name]
+        command["member"] = {"roles": [], "permissions": "0", "user": {"id": _USER, "username": "mira"}}
+        command["data"]["options"][0]["value"] = "?"
+    missing = size - len(_encoded(command))
+    if missing < 0:
+        raise ValueError(f"an interaction takes {size - missing} bytes at least")
+    question = min(missing, LONGEST_QUESTION - len(QUESTION))
+    command["data"]["options"][0]["value"] += "?" * question
+    if missing > question:
+        command["channel"]["topic"] = "-" * (missing - question + len("null") - len('""'))
+    return command
+
+
+def _encoded(command: Mapping[str, Any]) -> bytes:
+    return json.dumps(command, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _pieces(command: Mapping[str, Any]) -> Pieces:
+    text = _encoded(command)
     head, rest = text.split(_ID.encode())
     middle, tail = rest.split(_USER.encode())
     return head, middle, tail
 
 
-_PIECES = _pieces()
+_PIECES = _pieces(_slash_command())

@@ -1,0 +1,1 @@
+"""How the cost of an ack grows with what is kept, what waits, instances, bodies and users."""
