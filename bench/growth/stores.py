@@ -143,8 +143,9 @@ class RedisServer:
         place.mkdir()
         self._socket = Path("/tmp") / f"quartet-{directory.name}.sock"  # a socket's name may have 107 bytes
         self.url = f"unix://{self._socket}?db=0"
-        options = {"port": "0", "unixsocket": str(self._socket), "dir": str(place), "appendonly": "yes",
-                   "appendfsync": "always", "save": "", "logfile": "redis.log", "auto-aof-rewrite-percentage": "0"}  # fmt: skip
+        options = {"port": "0", "unixsocket": str(self._socket), "dir": str(place), "save": "",
+                   "appendonly": "yes", "appendfsync": "always", "auto-aof-rewrite-percentage": "0",
+                   "logfile": "redis.log"}  # fmt: skip
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(["redis-server", *words])
         self._client = redis.Redis(unix_socket_path=str(self._socket))
