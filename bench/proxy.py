@@ -105,7 +105,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench proxy", description=__doc__)
     parser.add_argument("--rounds", type=int, help="rounds, each of one run of everything (default 5)")
     parser.add_argument("--seconds", type=float, help="seconds of a run, after a warm-up of one (default 4)")
-    parser.add_argument("--connections", type=int, default=64, help="keep-alive connections (default 64)")
+    parser.add_argument(
+        "--connections", type=int, default=64, help="keep-alive connections for each instance (default 64)"
+    )
     parser.add_argument("--quick", action="store_true", help="two rounds of short runs: about a minute")
     parser.add_argument("--strict", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
@@ -113,8 +115,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     wanted = parser.parse_args(arguments)
     wanted.rounds = wanted.rounds or (QUICK_ROUNDS if wanted.quick else 5)
     wanted.seconds = wanted.seconds or (QUICK_SECONDS if wanted.quick else 4.0)
-    if not (1 <= wanted.rounds <= 100 and 0 < wanted.seconds <= 60 and 1 <= wanted.connections <= 500):
-        parser.error("expected 1 to 100 rounds of at most 60 seconds over 1 to 500 connections")
+    if not (1 <= wanted.rounds <= 100 and 0 < wanted.seconds <= 60 and 1 <= wanted.connections <= 200):
+        parser.error("expected 1 to 100 rounds of at most 60 seconds over 1 to 200 connections")
     return wanted
 
 

@@ -47,6 +47,16 @@ def cpu_gain(rounds: Sequence[Round]) -> Spread:
     return Spread.of([2 * round_[DIRECT].processor_us / round_[FOUR].processor_us for round_ in rounds])
 
 
+def cpu_gain_behind(rounds: Sequence[Round]) -> Spread:
+    """Return the same beside one instance that has nginx before it on its core."""
+    return Spread.of([2 * round_[BEHIND].processor_us / round_[FOUR].processor_us for round_ in rounds])
+
+
+def gain_behind(rounds: Sequence[Round]) -> Spread:
+    """Return the rate of four instances over that of one with nginx on one core, round by round."""
+    return Spread.of([round_[FOUR].own_rate / round_[BEHIND].own_rate for round_ in rounds])
+
+
 def targets(rounds: Sequence[Round], counted: Connections, *, by_time: bool) -> list[Target]:
     """Return what should be reached; `by_time` judges by processor time, since others keep the rates down."""
     how = "by processor time" if by_time else "by rate"
@@ -90,6 +100,8 @@ def lines(rounds: Sequence[Round], counted: Connections) -> list[str]:
         f"the routing script: {script_us(rounds).to(1)} µs of nginx's processor time for a request",
         f"four behind nginx / one alone: {gain(rounds).to(2)} by rate (the load{shares}), "
         f"{cpu_gain(rounds).to(2)} by processor time",
+        f"four behind nginx / one behind nginx on one core: {gain_behind(rounds).to(2)} by rate, "
+        f"{cpu_gain_behind(rounds).to(2)} by processor time",
         f"{counted.acks:,} interactions of {counted.clients} clients: {counted.at_nginx} connections opened at nginx, "
         f"{counted.at_instance} at the instance",
     ]
@@ -97,7 +109,15 @@ def lines(rounds: Sequence[Round], counted: Connections) -> list[str]:
 
 def as_json(rounds: Sequence[Round], counted: Connections, goals: Sequence[Target]) -> dict[str, Any]:
     """Return everything that was measured, and the figures that are judged."""
-    figures = {"share": share, "cpu_share": cpu_share, "script_us": script_us, "gain": gain, "cpu_gain": cpu_gain}
+    figures = {
+        "share": share,
+        "cpu_share": cpu_share,
+        "script_us": script_us,
+        "gain": gain,
+        "cpu_gain": cpu_gain,
+        "gain_behind": gain_behind,
+        "cpu_gain_behind": cpu_gain_behind,
+    }
     return {
         "rounds": [{name: asdict(seen) for name, seen in round_.items()} for round_ in rounds],
         "connections": asdict(counted),

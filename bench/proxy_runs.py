@@ -157,7 +157,7 @@ class Bench:
         return self._nginx_alone(ROUTED, requests, scripted=True)
 
     def four(self, requests: Requests) -> Seen:
-        """Four instances with one file, and nginx with two workers, all free to use two cores."""
+        """Four instances with one file, each loaded like one alone, and nginx with two workers, free on two cores."""
         with ExitStack() as stack:
             directory = stack.enter_context(data_directory())
             with on_cores(self.place.pair):
@@ -264,9 +264,10 @@ class Bench:
         self, entrance: ServerProcess, requests: Requests, groups: Sequence[Sequence[ServerProcess]]
     ) -> tuple[Run, Run, list[float]]:
         raw, numbers, plan = requests.to(PATH), iter(range(len(requests.ids))), self.plan
-        warm_up = await load(entrance.port, raw, numbers, connections=plan.connections, seconds=plan.warm_up_s)
+        clients = plan.connections * max(1, len(groups[0]))
+        warm_up = await load(entrance.port, raw, numbers, connections=clients, seconds=plan.warm_up_s)
         before = [sum(process.cpu_s() for process in group) for group in groups]
-        run = await load(entrance.port, raw, numbers, connections=plan.connections, seconds=plan.seconds)
+        run = await load(entrance.port, raw, numbers, connections=clients, seconds=plan.seconds)
         after = [sum(process.cpu_s() for process in group) for group in groups]
         return warm_up, run, [late - early for early, late in zip(before, after, strict=True)]
 
