@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         stores.remove(REDIS)
     plan = Plan(wanted.seconds, wanted.connections)
     results: dict[Cell, list[Seen]] = {}
-    leases: dict[Cell, float] = {}
+    leases: dict[Cell, list[float]] = {}
     for some in cells(wanted.only, stores, quick=wanted.quick):
         fitting = [cell for cell in some if cell.axis is not Axis.KEPT or cell.size <= wanted.most_kept]
         _measure_series(fitting, wanted.rounds, plan, results, leases)
@@ -54,17 +54,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure_series(
-    series: Sequence[Cell], rounds: int, plan: Plan, results: dict[Cell, list[Seen]], leases: dict[Cell, float]
+    series: Sequence[Cell], rounds: int, plan: Plan, results: dict[Cell, list[Seen]], leases: dict[Cell, list[float]]
 ) -> None:
     """Fill a store for each size, then measure them in turns."""
     signer = Signer.make()
     with ExitStack() as stack:
         stores: Mapping[Cell, Store] = {cell: _filled(cell, stack) for cell in series}
-        for cell in series:
-            if cell.axis in OF_THE_QUEUE:
-                leases[cell] = stores[cell].lease_ms()
         for number in range(1, rounds + 1):
             for cell in series:
+                if cell.axis in OF_THE_QUEUE:
+                    leases.setdefault(cell, []).append(stores[cell].lease_ms())
                 seen = measure(cell, stores[cell], signer, plan)
                 results.setdefault(cell, []).append(seen)
                 _show(f"round {number} of {rounds}, {cell.name}: {seen.acks_per_second:,.0f} acks/s, "

@@ -13,6 +13,8 @@ from bench.growth.run import Seen
 from bench.report import BUSIEST_LOAD, Spread
 
 Results = Mapping[Cell, Sequence[Seen]]
+Leases = Mapping[Cell, Sequence[float]]
+"""Milliseconds of a lease, for each round, where the queue is what matters."""
 
 SHORT = {1_000_000: "1 M", 100_000: "100 k", 10_000: "10 k", 1_000: "1 k"}
 
@@ -37,7 +39,7 @@ def faults(results: Results) -> Sequence[str]:
     return found
 
 
-def table(results: Results, leases: Mapping[Cell, float]) -> str:
+def table(results: Results, leases: Leases) -> str:
     """Return one Markdown table for each series."""
     parts = []
     for axis, store in series(results):
@@ -58,13 +60,13 @@ def series(results: Results) -> Sequence[tuple[Axis, str]]:
     return list(dict.fromkeys((cell.axis, cell.store) for cell in results))
 
 
-def _more_titles(cell: Cell, leases: Mapping[Cell, float]) -> Sequence[str]:
+def _more_titles(cell: Cell, leases: Leases) -> Sequence[str]:
     if cell.axis is Axis.INSTANCES:
         return ["idle, ms of a core each second", "memory MiB (PSS, all)"]
     return ["a lease, ms"] if cell in leases else []
 
 
-def _row(cell: Cell, seen: Sequence[Seen], leases: Mapping[Cell, float]) -> Sequence[str]:
+def _row(cell: Cell, seen: Sequence[Seen], leases: Leases) -> Sequence[str]:
     row = [
         spread(seen, lambda one: one.acks_per_second).to(0),
         spread(seen, lambda one: one.p99_ms).to(1),
@@ -74,15 +76,15 @@ def _row(cell: Cell, seen: Sequence[Seen], leases: Mapping[Cell, float]) -> Sequ
     if cell.axis is Axis.INSTANCES:
         row += [spread(seen, lambda one: one.idle_ms).to(0), f"{spread(seen, lambda one: one.pss_mib).median:,.0f}"]
     elif cell in leases:
-        row.append(f"{leases[cell]:.1f}")
+        row.append(Spread.of(leases[cell]).to(1))
     return row
 
 
-def as_json(results: Results, leases: Mapping[Cell, float]) -> dict[str, Any]:
+def as_json(results: Results, leases: Leases) -> dict[str, Any]:
     """Return every run of every cell."""
     return {
         "cells": [
-            {"axis": cell.axis, "size": cell.size, "store": cell.store, "lease_ms": leases.get(cell),
+            {"axis": cell.axis, "size": cell.size, "store": cell.store, "lease_ms": list(leases.get(cell, ())),
              "rounds": [asdict(one) for one in seen]}
             for cell, seen in results.items()
         ],
