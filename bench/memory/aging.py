@@ -65,6 +65,16 @@ class Housekeeping:
     windows: list[Window] = field(default_factory=list)
     forgotten: int = 0
     given_back_mib: float = 0.0
+    _peak_pages: int = 0
+
+    def begin_anew(self) -> None:
+        """Forget what was seen until now."""
+        self.windows, self.forgotten, self.given_back_mib, self._peak_pages = [], 0, 0.0, 0
+
+    def take_peak_mib(self) -> float:
+        """Return how large the file (without its log) was at the most since this was asked last."""
+        peak, self._peak_pages = self._peak_pages, 0
+        return peak * PAGE_BYTES / 2**20
 
     def note(self, before: tuple[float, int, int], after: tuple[float, int, int]) -> None:
         """Compare two looks: (monotonic seconds, old jobs, pages of the file)."""
@@ -74,6 +84,7 @@ class Housekeeping:
             if self.windows and self.windows[-1][1] >= begun:
                 begun = self.windows.pop()[0]
             self.windows.append((begun, ended))
+        self._peak_pages = max(self._peak_pages, pages_before, pages_after)
         self.given_back_mib += max(0, pages_before - pages_after) * PAGE_BYTES / 2**20
 
     def during(self, sent_at: float, seconds: float) -> bool:

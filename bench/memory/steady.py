@@ -50,6 +50,9 @@ class Sample:
     descriptors: int
     threads: int
     file_mib: float
+    """With its log; `file_peak_mib` is without, and the largest since the sample before."""
+
+    file_peak_mib: float
     kept_jobs: int
     per_second: float = 0.0
     cpu_ms: float = 0.0
@@ -64,12 +67,14 @@ class Steady:
     asked_at: array[float] = field(default_factory=lambda: array("d"))
     acked_s: array[float] = field(default_factory=lambda: array("d"))
     faults: list[str] = field(default_factory=list)
+    warm_up_peak_mib: float = 0.0
     housekeeping: aging.Housekeeping = field(default_factory=aging.Housekeeping)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is worth keeping."""
         return {
             "samples": [asdict(sample) for sample in self.samples],
+            "warm_up_peak_mib": self.warm_up_peak_mib,
             "faults": self.faults[:20],
             "forgotten": self.housekeeping.forgotten,
             "given_back_mib": self.housekeeping.given_back_mib,
@@ -100,8 +105,8 @@ async def _run(
             await asyncio.to_thread(process.wait_until_healthy)
             await asyncio.to_thread(process.wait_until_quiet)
             users = Users(simulator, f"http://127.0.0.1:{port}/interactions", seen)
-            await _warm_up(users, interactions // PARTS, warm_up_s, database)
             with aging.watched(database) as seen.housekeeping:
+                await _warm_up(users, interactions // PARTS, warm_up_s, database)
                 for part in range(PARTS):
                     await _part(users, interactions * (part + 1) // PARTS, process, directory)
     return seen
@@ -113,7 +118,9 @@ async def _warm_up(users: Users, portion: int, seconds: float, database: Path) -
     while time.perf_counter() < enough:
         await users.ask(min(portion, WARM_UP_PORTION))
         await asyncio.to_thread(aging.let_a_day_pass, database)
+    users.seen.warm_up_peak_mib = users.seen.housekeeping.take_peak_mib()
     users.seen.asked_at, users.seen.acked_s = array("d"), array("d")
+    users.seen.housekeeping.begin_anew()
 
 
 async def _part(users: Users, until: int, process: ServerProcess, directory: Path) -> None:
@@ -128,6 +135,7 @@ async def _part(users: Users, until: int, process: ServerProcess, directory: Pat
         descriptors=process.descriptors(),
         threads=process.threads(),
         file_mib=aging.size_mib(directory),
+        file_peak_mib=users.seen.housekeeping.take_peak_mib(),
         kept_jobs=await asyncio.to_thread(aging.kept_jobs, directory / "quartet.db"),
         per_second=count / seconds,
         cpu_ms=1000 * (process.cpu_s() - cpu_s) / count,
