@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _USAGE_GRACE_S = 2.0
+_END_GRACE_S = 0.1
 
 
 class OpenAIChat:
@@ -100,6 +101,8 @@ class OpenAIChat:
                 if text := transcript.take(frame):
                     yield ChatChunk(text)
             await self._read_usage(stream, transcript, min(deadline, loop.time() + _USAGE_GRACE_S))
+            if transcript.finish and not transcript.overflowed:
+                await self._read_out(stream, min(deadline, loop.time() + _END_GRACE_S))
             yield transcript.last()
         finally:
             await stream.close()
@@ -112,6 +115,15 @@ class OpenAIChat:
                 if frame is None:
                     return
                 transcript.take(frame)
+
+    async def _read_out(self, stream: _Stream, until: float) -> None:
+        """Read the mark of the end, which comes with the last frame: only a connection that was read out is used again.
+
+        What else may come is nobody's any more.
+        """
+        with suppress(ProviderError):
+            while await self._step(lambda: anext(stream, None), until, 0) is not None:
+                pass
 
     async def _open(self, request: ChatRequest, timeout_s: float) -> _Stream:
         await self.warm()

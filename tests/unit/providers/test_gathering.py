@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx2
 import pytest
 
 from app.providers import bounded
-from app.providers.bounded import AT_ONCE, _gathered
+from app.providers.bounded import AT_ONCE, FEW, GATHER_EACH_S, BoundedTransport, _gathered
 
 GATHER_S = 0.02
-
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "GATHER_S", GATHER_S)
+LONG_S = 5.0
 
 
 async def pieces(count: int, *, at_once: int = 1) -> AsyncIterator[bytes]:
@@ -30,7 +27,7 @@ async def read(source: AsyncIterator[bytes]) -> tuple[bytes, float]:
     """Return everything, and the seconds it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    return b"".join([piece async for piece in _gathered(source)]), loop.time() - began
+    return b"".join([piece async for piece in _gathered(source, lambda: GATHER_S)]), loop.time() - began
 
 
 def whole(count: int) -> bytes:
@@ -59,6 +56,38 @@ async def test_what_came_together_is_read_together() -> None:
     assert seconds < 100 * GATHER_S
 
 
+async def test_the_end_is_read_as_it_comes() -> None:
+    """Whoever waits for the whole answer has it with the last piece, not a pause later."""
+
+    async def ended() -> AsyncIterator[bytes]:
+        async for piece in pieces(AT_ONCE):
+            yield piece
+        await asyncio.sleep(0)
+        yield b"data: [DONE]\n\n"
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    text = b"".join([piece async for piece in _gathered(ended(), lambda: LONG_S)])
+    assert text.endswith(b"[DONE]\n\n")
+    assert loop.time() - began < LONG_S
+
+
+def test_a_few_answers_are_not_made_to_wait_and_many_no_longer_than_a_tenth_of_a_second() -> None:
+    """The pause grows with how many answers are read at this moment, and goes with them."""
+    reader = BoundedTransport(httpx2.AsyncClient())
+    for _ in range(FEW):
+        reader.begun()
+    assert reader.pause_s() == 0
+    reader.begun()
+    assert reader.pause_s() == pytest.approx(GATHER_EACH_S)
+    for _ in range(500):
+        reader.begun()
+    assert reader.pause_s() == bounded.GATHER_S
+    for _ in range(501):
+        reader.ended()
+    assert reader.pause_s() == 0
+
+
 async def test_the_source_is_closed_when_the_reader_stops() -> None:
     """Also in the middle: an answer that was stopped costs nothing more."""
     closed = asyncio.Event()
@@ -71,7 +100,7 @@ async def test_the_source_is_closed_when_the_reader_stops() -> None:
         finally:
             closed.set()
 
-    reader = _gathered(endless())
+    reader = _gathered(endless(), lambda: GATHER_S)
     await anext(reader)
     await reader.aclose()
     assert closed.is_set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -294,6 +294,48 @@ async def test_usage_is_awaited_only_for_a_moment(monkeypatch: pytest.MonkeyPatc
     async with loopback(finish_and_hang) as server, httpx2.AsyncClient(trust_env=False, verify=False) as client:
         provider = chat(client, server.url)
         assert await ask(provider, 30) == [ChatChunk(), ChatChunk("all"), ChatChunk("", ChatFinish.STOP)]
+        await wait_until(server.peers[0].gone.is_set, 1, "the connection to close")
+
+
+async def test_the_next_question_goes_over_the_same_connection() -> None:
+    """An answer is read to its very end.
+
+    It was left at the token counts, before the mark of the end: its connection could not be used again, and each
+    question began with a new one, over TLS with three more journeys.
+    """
+    opened = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(peer := Peer(reader, writer))
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await peer.read_request()
+                await peer.send(OK + CHUNKED + b"\r\n" + chunk(sse(frame("all", "stop"), _USAGE, done=False)))
+                await asyncio.sleep(0)
+                await peer.send(chunk(sse(done=True)) + b"0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with httpx2.AsyncClient(trust_env=False, verify=False) as client:
+        provider = chat(client, url)
+        answers = [await ask(provider, 30) for _ in range(3)]
+    server.close()
+    await server.wait_closed()
+    assert answers == [[ChatChunk(), ChatChunk("all"), ChatChunk("", ChatFinish.STOP, 19, 10)]] * 3
+    assert len(opened) == 1
+
+
+async def test_the_end_is_awaited_only_for_a_moment() -> None:
+    """A server that leaves out the mark of the end after the token counts does not keep the user waiting."""
+
+    async def count_and_hang(peer: Peer) -> None:
+        await peer.send(OK + CHUNKED + b"\r\n" + chunk(sse(frame("all", "stop"), _USAGE, done=False)))
+        await peer.gone.wait()
+
+    async with loopback(count_and_hang) as server, httpx2.AsyncClient(trust_env=False, verify=False) as client:
+        answer = await ask(chat(client, server.url), 30)
+        assert answer[-1].finish is ChatFinish.STOP
         await wait_until(server.peers[0].gone.is_set, 1, "the connection to close")
 
 
