@@ -33,6 +33,14 @@ _USED = (
 
 _UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
+_UNSERVED_ROWS = (
+    f"WITH open AS MATERIALIZED (SELECT seq FROM jobs WHERE state='{WAITING}' {{home}} UNION ALL "
+    f"SELECT seq FROM jobs WHERE state='{RUNNING}' AND lease_until<:now {{home}}) "
+    "SELECT id, kind, home, received_at, expires_at FROM jobs "
+    "WHERE seq IN (SELECT seq FROM open ORDER BY seq LIMIT :limit) ORDER BY seq"
+)
+"""The states apart, as each has an index of its own: together they would have all finished jobs read, every second."""
+
 Row = tuple[Any, ...]
 
 
@@ -81,11 +89,8 @@ class SqliteJobStore:
         return await self._engine.write(write)
 
     async def unserved(self, *, now: float, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
-        where = "AND home=?" if home is not None else ""
-        values = (now, home, limit) if home is not None else (now, limit)
-        select = (
-            f"SELECT id, kind, home, received_at, expires_at FROM jobs WHERE {_UNSERVED} {where} ORDER BY seq LIMIT ?"
-        )
+        select = _UNSERVED_ROWS.format(home="" if home is None else "AND home=:home")
+        values = {"now": now, "home": home, "limit": limit}
         rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
         return [WaitingJob(*row) for row in rows]
 
