@@ -263,7 +263,8 @@ class Bench:
     async def _run(
         self, entrance: ServerProcess, requests: Requests, groups: Sequence[Sequence[ServerProcess]]
     ) -> tuple[Run, Run, list[float]]:
-        raw, numbers, plan = requests.to(PATH), iter(range(len(requests.ids))), self.plan
+        raw, plan, every = requests.to(PATH), self.plan, range(len(requests.ids))
+        numbers = iter(every) if groups[0] else itertools.cycle(every)  # only an instance minds what it has seen before
         clients = plan.connections * max(1, len(groups[0]))
         warm_up = await load(entrance.port, raw, numbers, connections=clients, seconds=plan.warm_up_s)
         before = [sum(process.cpu_s() for process in group) for group in groups]
