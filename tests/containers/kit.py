@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from ops.engine import Engine, find_engine
@@ -28,6 +29,7 @@ SIMULATOR_PORT = 8090
 IMAGE = "quartet:local"
 
 
+@cache
 def missing() -> str:
     """Why there can be no containers here; empty if there can."""
     engine, reason = find_engine()
@@ -36,6 +38,10 @@ def missing() -> str:
     for image in BASES:
         if engine.ask("image", "inspect", image).returncode != 0 and not _pulled(engine, image):
             return f"{engine.binary} has no image {image}, and can't fetch it."
+    tried = engine.ask("run", "--rm", BASES[0], "true", timeout=PULLED_WITHIN_S)
+    if tried.returncode != 0:  # it is installed, but can't give a container its network or its limits
+        lines = (tried.stderr or tried.stdout).strip().splitlines() or ["no reason given"]
+        return f"{engine.binary} can't start a container here: {lines[-1][:200]}"
     return ""
 
 

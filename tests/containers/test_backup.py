@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.jobs.sqlite_backup import examine
-from tests.containers.kit import IMAGE, Containers, missing, user_of
+from tests.containers.kit import Containers, user_of
 
-MISSING = missing()
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(name="system")
-def a_system(tmp_path: Path) -> Iterator[Containers]:
-    """Four instances and nginx in containers, and a simulator beside them; afterwards nothing of them is left."""
-    system = Containers(tmp_path)
-    system.configure()
-    try:
-        build = system.engine.ask("build", "--quiet", "--tag", IMAGE, str(Path(__file__).parents[2]), timeout=230)
-        assert build.returncode == 0, build.stderr
-        system.began = time.monotonic()
-        system.must("start")
-        system.start_simulator()
-        yield system
-    finally:
-        system.end()
-
-
-async def test_a_lost_volume_is_restored(system: Containers, tmp_path: Path) -> None:
+async def test_a_lost_volume_is_restored(fresh_system: Containers, tmp_path: Path) -> None:
     """The backup lies on this machine, verified; it is refused while they run; a fresh volume has its jobs again."""
+    system = fresh_system
     async with system.control() as control:
         asked = await control.interact(system.target, "채팅", {"질문": "backup"}, user_id=user_of(1, 4))
         assert (await control.final(asked["id"], 60))["state"] == "answered"

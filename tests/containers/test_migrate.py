@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.containers.kit import IMAGE, Containers, missing, user_of
+from tests.containers.kit import Containers, user_of
 
-MISSING = missing()
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 URL = "redis://:simulated-valkey@valkey:6379/0"
 
 
-@pytest.fixture(name="system")
-def a_system(tmp_path: Path) -> Iterator[Containers]:
-    """Four instances and nginx in containers, and a simulator beside them; afterwards nothing of them is left."""
-    system = Containers(tmp_path)
-    system.configure()
-    try:
-        build = system.engine.ask("build", "--quiet", "--tag", IMAGE, str(Path(__file__).parents[2]), timeout=230)
-        assert build.returncode == 0, build.stderr
-        system.began = time.monotonic()
-        system.must("start")
-        system.start_simulator()
-        yield system
-    finally:
-        system.end()
-
-
-async def test_a_volume_is_moved_to_valkey(system: Containers) -> None:
+async def test_a_volume_is_moved_to_valkey(fresh_system: Containers) -> None:
     """One env file line and one command later the same user is remembered, by instances that never saw the file."""
+    system = fresh_system
     user = user_of(1, 4)
     async with system.control() as control:
         asked = await control.interact(system.target, "채팅", {"질문": "옮기기 전"}, user_id=user)
