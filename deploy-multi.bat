@@ -214,5 +214,5 @@ echo   register [--plan] [--guild ID] [--delete]
 echo   doctor [URL] [--json]                  what keeps the bot from answering, and what to do
 echo The configuration is .env.multi beside this script, or the file that QUARTET_ENV_FILE names.
 echo Exit codes: 0 done, 1 failed or unhealthy, 2 wrong configuration or usage, 3 not running.
-echo The other commands (demo, test, bench, backup, restore) need WSL or Linux: ./deploy-multi.sh --help
+echo The other commands (demo, test, bench, faults, backup, restore, migrate, kubernetes) need WSL or Linux: ./deploy-multi.sh --help
 exit /b 0
