@@ -34,7 +34,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("acks", "bench.ack", 4, 1),
     Benchmark("proxy", "bench.proxy", 5, 1),
-    Benchmark("overhead", "bench.overhead", 6, 1.5),
+    Benchmark("overhead", "bench.overhead", 10, 1.5),
     Benchmark("streams", "bench.streams", 0.5, 0.5, ()),
     Benchmark("memory", "bench.memory", 30, 6),
     Benchmark("store", "bench.store", 0.7, 0.7, ()),
