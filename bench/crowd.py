@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import uvloop
 
 from bench import streams
@@ -17,7 +18,7 @@ from bench.simulated import Lag
 from bench.streams import Figures
 from bench.whole import INSTANCES, Whole, whole_system
 from ops.processes import processes_of
-from simulator.client import ControlClient
+from simulator.client import ControlClient, ControlError
 from simulator.config import Speed
 
 ACK_P99_MS = 100.0
@@ -97,10 +98,11 @@ async def _play(whole: Whole, count: int, seconds: float, characters: int) -> _P
             await asyncio.sleep(max(0.0, gathered_at + number / PROBES_PER_S - time.monotonic()))
             user = streams.FIRST_USER + count + number
             probe = PROBE.format(number=number)
-            group.create_task(control.interact(watch.url, "채팅", {"질문": probe}, user_id=str(user)))
+            group.create_task(_use(control, watch, probe, user))
         t1 = time.monotonic()
         spent = Usage.of(processes_of(whole.paths)).since(used)
         ids = dict([await one for one in asked])
+        ids = {question: id_ for question, id_ in ids.items() if id_}
         await _answered(control)
     return _Played(t0, t1, ids, watch, spent.cores, spent.machine_busy)
 
@@ -108,8 +110,15 @@ async def _play(whole: Whole, count: int, seconds: float, characters: int) -> _P
 async def _ask(control: ControlClient, watch: AckWatch, t0: float, number: int, characters: int) -> tuple[str, str]:
     await asyncio.sleep(max(0.0, t0 + number / ARRIVALS_PER_S - time.monotonic()))
     question = streams.question(number, characters)
-    user = str(streams.FIRST_USER + number)
-    return question, str((await control.interact(watch.url, "채팅", {"질문": question}, user_id=user))["id"])
+    return question, await _use(control, watch, question, streams.FIRST_USER + number)
+
+
+async def _use(control: ControlClient, watch: AckWatch, question: str, user: int) -> str:
+    """Ask; return the interaction's id, empty if the simulator itself could not keep up, which its lag shows."""
+    try:
+        return str((await control.interact(watch.url, "채팅", {"질문": question}, user_id=str(user)))["id"])
+    except (ControlError, httpx2.HTTPError):
+        return ""
 
 
 async def _answered(control: ControlClient) -> None:

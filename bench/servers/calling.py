@@ -23,7 +23,7 @@ Call = Callable[[int], Awaitable[str]]
 
 def question(number: int) -> str:
     """Return a question of its own; the simulated answer to it is short."""
-    return f"Question {number}: why is the sky blue? #chars=120"
+    return f"Question {number}: why is the sky blue? #chars=120 #seconds=0"
 
 
 def bare_call(base_url: str) -> Call:
