@@ -13,7 +13,7 @@ from bench.measure import Measurement, Plan, measure
 from bench.processes import ServerFailed
 
 LEAST = 0.6
-"""Of the bare server's speed. By processor time an instance has 0.65 to 0.8 of it, whatever the neighbours do."""
+"""Of the bare server's speed. By processor time an instance has 0.62 to 0.8 of it, whatever the neighbours do."""
 
 GOOD_PAIRS, PAIRS = 2, 5
 """So many pairs at or above `LEAST` are enough, of so many at most.
