@@ -13,15 +13,13 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import VERSION, configured
+from app import VERSION, configured, providing
 from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import OPENAI, forget_old_calls
 from app.balancing.overview import Overview
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SharedClock, SystemClock, boot_id
-from app.commands.base import Services
 from app.commands.registry import JOB_COMMANDS, job_command, offering
-from app.discord.attachments import AttachmentFetcher
 from app.discord.channels import ChannelClient
 from app.discord.connections import discord_client
 from app.discord.signature import SignatureVerifier
@@ -32,10 +30,6 @@ from app.intake import Intake, IntakeRules
 from app.journal import Journal
 from app.metrics import Metrics, watch_loop
 from app.observed import observed
-from app.providers.minimax import MiniMaxImage, MiniMaxVideo
-from app.providers.openai_chat import OpenAIChat
-from app.providers.openai_moderation import OpenAIModeration
-from app.providers.stability import StabilityImage
 from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.tracing import Traces, traces
@@ -110,7 +104,7 @@ class Instance:
         token = settings.discord_token.get_secret_value()
         self._channels = ChannelClient(self._follow_up.caller, settings.discord_api_url, token, self.clock)
         self._removal = Removal(self._follow_up, self._channels, self.store, self.clock)
-        self._chat = self._make_chat()
+        self._chat = providing.chat(settings, self._provider_http, self.clock, on_rate=self.keys[OPENAI].learn)
         self.worker = self._make_worker()
         self.intake = self._make_intake()
         self.edge = Edge(
@@ -181,18 +175,6 @@ class Instance:
             disk=settings.sqlite_path if settings.store_url.startswith(SQLITE_PREFIX) else None,
         )
 
-    def _make_chat(self) -> OpenAIChat:
-        settings = self.settings
-        return OpenAIChat(
-            settings.openai_api_key.get_secret_value(),
-            settings.openai_base_url,
-            settings.openai_model,
-            self._provider_http,
-            max_output_tokens=settings.openai_max_output_tokens,
-            clock=self.clock,
-            on_rate=self.keys[OPENAI].learn,
-        )
-
     def _make_intake(self) -> Intake:
         settings = self.settings
         rules = IntakeRules(
@@ -235,7 +217,9 @@ class Instance:
             store=self.store,
             leases=leases,
             commands=JOB_COMMANDS,
-            services=self._services(),
+            services=providing.services(
+                settings, self.users, self.keys, self._chat, self._provider_http, self._discord_http, self.clock
+            ),
             delivery=delivery,
             overview=self.overview,
             clock=self.clock,
@@ -275,44 +259,6 @@ class Instance:
                 "users": self.users.housekeeping.keep_house,
             },
         )
-
-    def _services(self) -> Services:
-        settings, users, http = self.settings, self.users, self._provider_http
-        minimax_key = settings.minimax_api_key.get_secret_value()
-        stability = StabilityImage(
-            settings.stability_api_key.get_secret_value(), settings.stability_base_url, http, clock=self.clock
-        )
-        minimax_image = MiniMaxImage(
-            minimax_key, settings.minimax_base_url, http, clock=self.clock, model=settings.minimax_image_model
-        )
-        minimax_video = MiniMaxVideo(
-            minimax_key, settings.minimax_base_url, http, clock=self.clock, model=settings.minimax_video_model
-        )
-        return Services(
-            chat=self._chat,
-            images=(stability, minimax_image),
-            video=minimax_video,
-            keys=self.keys,
-            system_prompt=settings.system_prompt,
-            chat_timeout_s=settings.chat_timeout_s,
-            image_timeout_s=settings.image_timeout_s,
-            video_poll_s=settings.video_poll_s,
-            user_ref=configured.user_reference(settings),
-            conversations=users.conversations,
-            files=AttachmentFetcher(self._discord_http, settings.discord_api_url),
-            memory=users.memory,
-            models=users.models,
-            chosen=users.choices.of,
-            usage=users.usage,
-            day=users.day,
-            prices=users.prices,
-            moderator=self._make_moderator() if settings.moderation == "on" else None,
-        )
-
-    def _make_moderator(self) -> OpenAIModeration:
-        settings = self.settings
-        key = settings.openai_api_key.get_secret_value()
-        return OpenAIModeration(key, settings.openai_base_url, self._provider_http, clock=self.clock)
 
     def _day_exhausted(self, kind: str) -> bool:
         return self.overview.day_exhausted(kind, self.limits.day[kind])

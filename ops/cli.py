@@ -10,26 +10,21 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from ops import docker, native
-from ops.checks import OperatorSettings, check
+from ops.console import EnvFileOption, NativeOption, env_file_path, err, load, locate, out, say
 from ops.engine import find_engine
-from ops.envfile import ROOT, EnvFile, read_env_file
+from ops.envfile import ROOT, read_env_file
 from ops.failures import Exit, OpsError
 from ops.faults import faults
 from ops.logtail import show_logs
-from ops.processes import processes_of
 from ops.shutdown import stop as stop_native
 from ops.status import Status, read_status, table_of
+from ops.store_commands import backup, migrate, restore
 from ops.system import Paths, only_one
 
-DEFAULT_ENV_FILE = ".env.multi"
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-# A file or a pipe has no width; a table must not be cut to 80 columns for it.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 app = typer.Typer(
     name="deploy-multi.sh",
     help="Run and look after Quartet, the Discord AI bot with four key sets.",
@@ -39,11 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-EnvFileOption = Annotated[
-    Path | None, typer.Option("--env-file", metavar="FILE", help="Default: .env.multi in the checkout.")
-]
-NativeOption = Annotated[bool, typer.Option("--native", help="Processes on this machine, also if Docker is there.")]
 
 
 def run() -> NoReturn:
@@ -61,52 +51,6 @@ def run() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(Exit.OK)
-
-
-def _say(sentence: str) -> None:
-    err.print(sentence, markup=False)
-
-
-def env_file_path(given: Path | None) -> Path:
-    """The env file a command works with: the option, else QUARTET_ENV_FILE, else `.env.multi` in the checkout."""
-    chosen = given or (Path(value) if (value := os.environ.get("QUARTET_ENV_FILE")) else None)
-    if chosen is None:
-        return ROOT / DEFAULT_ENV_FILE
-    return Path(os.environ.get("QUARTET_CWD", ".")).resolve() / chosen.expanduser()
-
-
-def load(given: Path | None) -> tuple[EnvFile, OperatorSettings]:
-    """Read and check the env file; raises `OpsError` with every fault at once."""
-    path = env_file_path(given)
-    try:
-        file = read_env_file(path)
-    except FileNotFoundError:
-        raise OpsError(
-            f"There is no {path}.",
-            hint=f"Make it from the example, then fill it in:\n  cp {ROOT / '.env.multi.example'} {path}\n"
-            f"  chmod 600 {path}\n"
-            "It needs DISCORD_TOKEN, DISCORD_APPLICATION_ID and DISCORD_PUBLIC_KEY (Developer Portal) and, for\n"
-            "each of the four instances k = 1..4, OPENAI_API_KEY_k, MINIMAX_API_KEY_k and STABILITY_API_KEY_k.\n"
-            "To look around first, without any key: ./deploy-multi.sh demo",
-            code=Exit.CONFIGURATION,
-        ) from None
-    report = check(file)
-    for warning in report.warnings:
-        err.print(f"Warning: {warning}", style="yellow", markup=False)
-    if report.settings is None:
-        count = len(report.faults)
-        lines = "\n".join(f"  {fault}" for fault in report.faults)
-        raise OpsError(f"{path.name} has {count} fault{'s' if count > 1 else ''}:\n{lines}", code=Exit.CONFIGURATION)
-    return file, report.settings
-
-
-def locate(given: Path | None) -> Paths:
-    """Where the system of this env file keeps its files; works with a broken file, and without the default one."""
-    path = env_file_path(given)
-    if given and not path.exists():
-        raise OpsError(f"There is no {path}.", code=Exit.CONFIGURATION)
-    file = read_env_file(path) if path.exists() else EnvFile(path, {})
-    return Paths(file.data_dir)
 
 
 def _with_docker(paths: Paths, env_file: Path | None, native_only: bool) -> bool:
@@ -127,19 +71,19 @@ def start(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> 
     paths = Paths(file.data_dir)
     if settings.instance_addresses and not native_mode:
         native_mode = True
-        _say("INSTANCE_ADDRESSES is set, so what is to run here runs natively (the same as --native).")
+        say("INSTANCE_ADDRESSES is set, so what is to run here runs natively (the same as --native).")
     if not native_mode and not native.running(paths):
         if docker.engine_answers():
-            docker.up(file, settings, _say)
+            docker.up(file, settings, say)
             _print_system(docker.read_status(file))
             return
-        _say(f"{find_engine()[1]} So everything runs natively (the same as --native).")
+        say(f"{find_engine()[1]} So everything runs natively (the same as --native).")
     with only_one(paths):
         if native.running(paths):
             out.print("It runs already. To take a changed file into use: ./deploy-multi.sh restart", markup=False)
         else:
             with err.status("Starting ..."):
-                native.start(file, settings, _say)
+                native.start(file, settings, say)
     status = read_status(paths)
     _print_system(status)
     if not status.healthy:
@@ -160,7 +104,7 @@ def stop(native_mode: NativeOption = False, env_file: EnvFileOption = None) -> N
         out.print("Nothing was running.")
         return
     with only_one(paths), err.status("Stopping ..."):
-        ran = stop_native(paths, _say)
+        ran = stop_native(paths, say)
     out.print("Stopped." if ran else "Nothing was running.")
 
 
@@ -170,14 +114,14 @@ def restart(native_mode: NativeOption = False, env_file: EnvFileOption = None) -
     file, settings = load(env_file)
     paths = Paths(file.data_dir)
     if _with_docker(paths, env_file, native_mode):
-        docker.restart(file, settings, _say)
+        docker.restart(file, settings, say)
         _print_system(docker.read_status(file))
         return
     system = native.running(paths)
     if system is None:
         raise OpsError("Nothing is running.", hint="Start it with: ./deploy-multi.sh start", code=Exit.NOT_RUNNING)
     with only_one(paths), err.status("Restarting ..."):
-        native.restart(file, settings, system, _say)
+        native.restart(file, settings, system, say)
     status = read_status(paths)
     _print_system(status)
     raise typer.Exit(Exit.OK if status.healthy else Exit.FAILED)
@@ -277,97 +221,9 @@ def doctor(
     raise typer.Exit(run_doctor(file, url, signing_key_file, out, err, machine=as_json))
 
 
-@app.command()
-def backup(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FILE]", help="Ends in .gz: compressed. Default: DATA_DIR/backups/quartet-TIME.db"),
-    ] = None,
-    keep: Annotated[
-        int, typer.Option("--keep", metavar="N", min=0, help="Keep only the newest N in DATA_DIR/backups; 0: all.")
-    ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    native_mode: NativeOption = False,
-    env_file: EnvFileOption = None,
-) -> None:
-    """Write a verified copy of the store to one file, while everything runs. It holds what users wrote: guard it."""
-    from ops.backup import Place, drop_old, size, target_of
-
-    paths = locate(env_file)
-    place = Place(env_file_path(env_file), containers=_in_containers(paths, native_mode))
-    target = target_of(file, paths.data_dir)
-    with err.status("Backing up ..."):
-        report = {"file": str(target), **place.backup(target)}
-    report["deleted"] = [str(old) for old in drop_old(paths, keep)] if keep else []
-    if as_json:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
-        return
-    sizes = f"{size(report['bytes'])}, schema {report['schema']}, {report['open_jobs']} jobs open"
-    out.print(f"Backed up to {target} ({sizes}).", markup=False)
-    if report["deleted"]:
-        out.print(f"Deleted {len(report['deleted'])} older ones.", markup=False)
-
-
-@app.command()
-def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `backup` wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    native_mode: NativeOption = False,
-    env_file: EnvFileOption = None,
-) -> None:
-    """Put a backup in the place of the store, with nothing running. The store that is there is kept beside it."""
-    from ops.backup import Place, told
-
-    paths, path = locate(env_file), env_file_path(env_file)
-    chosen = Path(os.environ.get("QUARTET_CWD", ".")).resolve() / file.expanduser()
-    if not chosen.is_file():
-        raise OpsError(f"There is no {chosen}.", code=Exit.CONFIGURATION)
-    with only_one(paths), err.status("Restoring ..."):
-        if processes_of(paths) or docker.is_up(path):
-            raise OpsError("It runs.", hint="Stop it first: ./deploy-multi.sh stop")
-        containers = _in_containers(paths, native_mode)
-        report = Place(path, containers=containers).restore(chosen)
-    if as_json:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
-    else:
-        for line in told(report, containers=containers):
-            out.print(line, markup=False)
-
-
-@app.command()
-def migrate(
-    target: Annotated[
-        str, typer.Option("--to", metavar="URL", envvar="MIGRATE_TO", help="redis://… or sqlite:///…", show_envvar=True)
-    ],
-    source: Annotated[
-        str, typer.Option("--from", metavar="URL", envvar="MIGRATE_FROM", help="Default: the env file's STORE_URL.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    native_mode: NativeOption = False,
-    env_file: EnvFileOption = None,
-) -> None:
-    """Move the store to another server or file, with no instance running: open jobs, and all that is kept of users.
-
-    May be repeated: what is there already stays as it is. Nothing is deleted from the old store. A password is better
-    given in the environment: MIGRATE_TO=redis://… ./deploy-multi.sh migrate
-    """
-    from ops.migration import migrate as migrate_store
-    from ops.migration import told
-
-    paths, path = locate(env_file), env_file_path(env_file)
-    with only_one(paths), err.status("Moving ...") as status:
-        containers = _in_containers(paths, native_mode)
-        report = migrate_store(path, source, target, containers=containers, say=status.update)
-    if as_json:
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
-    else:
-        for line in told(report):
-            out.print(line, markup=False)
-
-
-def _in_containers(paths: Paths, native_mode: bool) -> bool:
-    """Whether the store is the containers', by the same rule as for `start`."""
-    return not native_mode and native.running(paths) is None and docker.engine_answers()
+app.command()(backup)
+app.command()(restore)
+app.command()(migrate)
 
 
 @app.command()
@@ -380,7 +236,7 @@ def demo(
     """Run everything against a simulated Discord and simulated providers, without any key, and play all commands."""
     from ops.demo import run_demo
 
-    raise typer.Exit(run_demo(once=once, tour=tour, out=out, say=_say))
+    raise typer.Exit(run_demo(once=once, tour=tour, out=out, say=say))
 
 
 @app.command(context_settings=PASS_ON)
@@ -418,7 +274,7 @@ def kubernetes(
     place = (Path(os.environ.get("QUARTET_CWD", ".")) / directory).resolve() if directory else DEFAULT_OUT
     write_overlay(file, settings, place, host=host, image=image or "quartet:local")
     if is_inside(settings):
-        _say("Pods can't share a SQLite file, so the cluster gets a Valkey of its own.")
+        say("Pods can't share a SQLite file, so the cluster gets a Valkey of its own.")
     out.print(f"Written; it holds the keys. To apply it: kubectl apply -k {place}", markup=False)
 
 
