@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.commands.base import Command, InstantCommand, InstantContext, JobCommand, Limits, People, spoken
 from app.commands.derived import said_private
 from app.discord import replies
-from app.discord.answers import DRAINING, NO_CHOICES, PONG, UNAUTHORIZED, Reply, deferred, private
+from app.discord.answers import DRAINING, NO_CHOICES, PONG, SILENT, UNAUTHORIZED, Reply, deferred, private
 from app.discord.models import Interaction, MalformedInteraction, interaction_type, parse, read_json
 from app.discord.signature import SignatureVerifier
 from app.discord.wire import CHOICES_MAX, InteractionType
@@ -152,6 +152,9 @@ class Edge:
         wrong = command.check(interaction)
         if wrong is not None:
             return private(wrong, interaction.locale, "refused")
+        if self._intake.store_silent():
+            # Not a sentence: a slower instance may have recorded this very interaction, and will answer it.
+            return SILENT
         hidden = command.private(interaction, self._chosen(interaction))
         if hidden:
             body = said_private(interaction, body)

@@ -94,7 +94,7 @@ class Intake:
     """Records jobs for the worker. `notify` is called for each new one.
 
     `day_exhausted` says whether every instance has done its day's limit of a kind, `quota` how many jobs the user may
-    have a day (0: no limit).
+    have a day (0: no limit), `store_silent` whether the store answers nobody.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Intake:
         notify: Callable[[], None],
         journal: Journal,
         quota: Callable[[Interaction], int] = _no_quota,
+        store_silent: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -117,6 +118,7 @@ class Intake:
         self._notify = notify
         self._journal = journal
         self._quota = quota
+        self.store_silent = store_silent
         self._puts_of = secrets.token_hex(8)  # this life's; asking the system for each put costs more than counting
         self._puts = itertools.count()
         self._withdrawals: set[asyncio.Task[None]] = set()

@@ -29,7 +29,7 @@ from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
 from app.journal import Journal
 from app.metrics import Metrics, watch_loop
-from app.observed import observed
+from app.observed import StoreWatch, observed
 from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.tracing import Traces, traces
@@ -83,7 +83,8 @@ class Instance:
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
         self._warming: asyncio.Task[None] | None = None
-        self.storage = observed(storage(settings), self.metrics.store_called, self.clock.monotonic)
+        self._watch = StoreWatch(self.clock.monotonic)
+        self.storage = observed(storage(settings), self.metrics.store_called, self.clock.monotonic, self._watch)
         self.store = self.storage.jobs
         self._shared_clock = SharedClock(self.clock, self.storage.time)
         self.users = Users(settings, self.storage, self.clock)
@@ -192,6 +193,7 @@ class Instance:
             notify=self.worker.notify,
             journal=self.journal,
             quota=self.users.quota,
+            store_silent=self._watch.silent,
         )
 
     def _make_follow_up(self) -> FollowUpClient:

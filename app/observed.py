@@ -1,8 +1,9 @@
-"""A store whose calls are timed: what its callers wait for, whichever engine lies underneath."""
+"""A store whose calls are timed and watched: what its callers wait for, whichever engine lies underneath."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
 from typing import Any, Protocol
@@ -14,42 +15,89 @@ PLAIN = ("open", "close", "time", "takes_new")
 """Fields of `Storage` that are functions, not one of its protocols."""
 
 
+SILENT_AFTER_S = 1.6
+"""Long enough for a store that is only slow. Nobody waits for a silent one: a proxy that gives each instance 0.6 s
+would have tried them all in vain when Discord's 3 s are over."""
+
+
 class OnStoreCall(Protocol):
     """Told of each call, like `jobs.put`; `failed` if the store could not serve it."""
 
     def __call__(self, operation: str, seconds: float, *, failed: bool) -> None: ...
 
 
-def observed(storage: Storage, on_call: OnStoreCall, monotonic: Callable[[], float]) -> Storage:
-    """Return the same storage, whose every call is told of."""
+class StoreWatch:
+    """Whether the store answers at all, if only that it can't serve.
+
+    An instance asks it something several times a second, so silence is noticed also where nobody wants anything; and
+    whatever is answered ends it.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._unanswered_since = math.inf
+
+    def begun(self, at: float) -> None:
+        """A call begins."""
+        if at < self._unanswered_since:
+            self._unanswered_since = at
+
+    def answered(self) -> None:
+        """A call was answered."""
+        self._unanswered_since = math.inf
+
+    def silent(self) -> bool:
+        """Whether everything that was asked for SILENT_AFTER_S has gone without an answer."""
+        return self._monotonic() - self._unanswered_since > SILENT_AFTER_S
+
+
+def observed(storage: Storage, on_call: OnStoreCall, monotonic: Callable[[], float], watch: StoreWatch) -> Storage:
+    """Return the same storage, whose every call is told of, and watched."""
     parts = [field.name for field in fields(Storage) if field.name not in PLAIN]
-    wrapped: dict[str, Any] = {name: _Observed(getattr(storage, name), name, on_call, monotonic) for name in parts}
+    wrapped: dict[str, Any] = {
+        name: _Observed(getattr(storage, name), name, on_call, monotonic, watch) for name in parts
+    }
     return replace(storage, **wrapped)
 
 
 class _Observed:
     """Stands for one protocol's implementation."""
 
-    def __init__(self, inner: object, part: str, on_call: OnStoreCall, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, inner: object, part: str, on_call: OnStoreCall, monotonic: Callable[[], float], watch: StoreWatch
+    ) -> None:
         self._inner = inner
         for name, method in inspect.getmembers(inner, inspect.iscoroutinefunction):
             if not name.startswith("_"):
-                setattr(self, name, _timed(method, f"{part}.{name}", on_call, monotonic))
+                setattr(self, name, _timed(method, f"{part}.{name}", on_call, monotonic, watch))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
 def _timed(
-    method: Callable[..., Awaitable[Any]], operation: str, on_call: OnStoreCall, monotonic: Callable[[], float]
+    method: Callable[..., Awaitable[Any]],
+    operation: str,
+    on_call: OnStoreCall,
+    monotonic: Callable[[], float],
+    watch: StoreWatch,
 ) -> Callable[..., Awaitable[Any]]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         started, failed = monotonic(), False
+        watch.begun(started)
         try:
-            return await method(*args, **kwargs)
+            result = await method(*args, **kwargs)
         except StoreUnavailable:
             failed = True
+            if monotonic() - started < SILENT_AFTER_S / 2:  # that it can't be used is an answer, too, if it comes soon
+                watch.answered()
             raise
+        except Exception:  # our own errors are answers, too: a lease that is not current any more
+            watch.answered()
+            raise
+        else:
+            watch.answered()
+            return result
         finally:
             on_call(operation, monotonic() - started, failed=failed)
 

@@ -20,7 +20,7 @@
 #   REAL_IP_HEADER           the header they say it in, default X-Forwarded-For
 #   PROXY_CLIENT_TIMEOUT_S   how long a client may fall silent in mid-request, 1..60, default 8
 #   PROXY_ANSWER_TIMEOUT_MS  how long an instance may take to answer before another one is tried, 100..2900; by
-#                            default 2500 for one instance, 1000 for two or three, 700 for more
+#                            default 2500 for one instance, 1000 for two or three, 600 for more
 #
 # Exit status: 0 written; 1 the files could not be written; 2 something in the environment is wrong, with every fault on stderr by variable name.
 # Needs sh, awk, sed and tr only: the nginx image has no more.
@@ -144,7 +144,7 @@ set_timeouts() {
     case $INSTANCE_COUNT in
         1) answer=2500 last=2400 ;;
         2 | 3) answer=1000 last=900 ;;
-        *) answer=700 last=900 ;;
+        *) answer=600 last=820 ;;
     esac
     PROXY_LAST_ANSWER_TIMEOUT_MS=${PROXY_ANSWER_TIMEOUT_MS:-$last}
     PROXY_ANSWER_TIMEOUT_MS=${PROXY_ANSWER_TIMEOUT_MS:-$answer}

@@ -21,6 +21,7 @@ class Reply:
 
 UNAUTHORIZED: Final = Reply(401, b'{"error":"unauthorized"}', "unauthorized")
 DRAINING: Final = Reply(503, b'{"error":"draining"}', "draining")
+SILENT: Final = Reply(503, b'{"error":"the store does not answer"}', "store_silent")
 PONG: Final = Reply(200, replies.PONG, "pong")
 DEFERRED: Final = Reply(200, replies.deferred(), "deferred")
 DEFERRED_PRIVATE: Final = Reply(200, replies.deferred(ephemeral=True), "deferred")

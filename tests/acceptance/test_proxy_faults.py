@@ -165,10 +165,10 @@ async def test_users_come_home_again(tmp_path: Path) -> None:
 
 
 async def test_slowness_of_all_is_waited_out(tmp_path: Path) -> None:
-    """When all instances take 0.8 s, and so are all resting, everybody is answered: the last resort waits longer."""
+    """When all instances take 0.75 s, and so are all resting, everybody is answered: the last resort waits longer."""
     async with front(tmp_path) as running:
         for instance in running.instances:
-            instance.delay = 0.8
+            instance.delay = 0.75
         await play_at_once(running, 8)
         assert_all_answered(await play_at_once(running, 40), {1, 2, 3, 4})
 

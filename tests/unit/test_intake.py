@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.commands.access import BLOCKED, AccessRules, quota, refusal
-from app.discord.answers import DEFERRED
+from app.discord.answers import DEFERRED, SILENT
 from app.discord.wire import ACK_WITHIN_S
 from app.errors import QuartetError, StoreUnavailable
 from app.intake import RECORD_WITHIN_S
@@ -51,6 +51,18 @@ def recorded_late(bench: Bench, release: asyncio.Event) -> Callable[[NewJob], An
         await asyncio.shield(late[-1])
 
     return slow
+
+
+async def test_a_silent_store_is_not_waited_for(bench: Bench) -> None:
+    """Symptom: with the network to the store swallowing all, four instances in a row were waited for, and Discord
+    heard nothing within 3 s. Rule: while the store answers nobody, nothing is put, and the proxy hears 503 at once. It
+    is no sentence for the user: another instance's record may be on its way, and be answered.
+    """
+    bench.intake.store_silent = lambda: True
+    assert await bench.ask("채팅", ASK) == SILENT
+    assert not bench.store.jobs
+    bench.intake.store_silent = lambda: False
+    assert await bench.ask("채팅", ASK) == DEFERRED
 
 
 def test_there_is_time_left_for_the_way() -> None:

@@ -16,7 +16,7 @@ from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, Job, NewJob, Outcome, ServedBecause
 from app.journal import Journal
 from app.metrics import LAG_EVERY_S, Metrics, watch_loop
-from app.observed import observed
+from app.observed import StoreWatch, observed
 from app.settings import CommonSettings
 from app.storage import Storage, storage
 from tests.kit.clock import FakeClock
@@ -158,6 +158,10 @@ class Part:
     async def down(self) -> None:
         raise StoreUnavailable("down")
 
+    async def hung(self) -> None:
+        await self.clock.sleep(2)
+        raise StoreUnavailable("no answer within 2 s")
+
     async def lost(self) -> None:
         raise LeaseLost("lost")
 
@@ -173,7 +177,7 @@ def parts(clock: FakeClock) -> Storage:
 async def test_the_store_s_calls_are_timed(metrics: Metrics) -> None:
     """By part and name, what they return and raise unchanged; only what the store could not serve is an error."""
     clock = FakeClock()
-    timed = observed(parts(clock), metrics.store_called, clock.monotonic)
+    timed = observed(parts(clock), metrics.store_called, clock.monotonic, StoreWatch(clock.monotonic))
     jobs, usage = cast(Part, timed.jobs), cast(Part, timed.usage)
     assert await jobs.put("1", limit=3) == "1:3" and jobs.fact == "known"
     with pytest.raises(StoreUnavailable):
@@ -186,11 +190,31 @@ async def test_the_store_s_calls_are_timed(metrics: Metrics) -> None:
     assert value(metrics, "quartet_store_errors_total", operation="jobs.lost") is None
 
 
+async def test_a_store_that_answers_nobody_is_silent() -> None:
+    """After 1.6 s without any answer, calls that end in vain after a while included, and until the next answer; being
+    asked nothing is no silence, nor is it one if it says at once that it can't serve.
+    """
+    clock = FakeClock()
+    watch = StoreWatch(clock.monotonic)
+    jobs = cast(Part, observed(parts(clock), lambda *_, failed: None, clock.monotonic, watch).jobs)
+    await clock.advance(60)
+    for answer, error in ((jobs.down, StoreUnavailable), (jobs.lost, LeaseLost)):
+        assert not watch.silent()
+        with pytest.raises(StoreUnavailable):
+            await jobs.hung()
+        assert watch.silent()
+        with pytest.raises(error):
+            await answer()
+    assert not watch.silent()
+
+
 async def test_the_real_store_is_timed(tmp_path: Path) -> None:
     """Also where it can't be used: it was never opened here."""
     settings = CommonSettings(discord_application_id="1", discord_public_key="ab" * 32, data_dir=tmp_path)
     told: list[tuple[str, bool]] = []
-    timed = observed(storage(settings), lambda name, _s, *, failed: told.append((name, failed)), lambda: 0.0)
+    timed = observed(
+        storage(settings), lambda name, _s, *, failed: told.append((name, failed)), lambda: 0.0, StoreWatch(lambda: 0.0)
+    )
     for call in (timed.jobs.counts(), timed.cluster.heartbeats(), timed.calls.since("1:openai", 0.0)):
         with pytest.raises(StoreUnavailable):
             await call
