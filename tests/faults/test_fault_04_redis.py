@@ -19,7 +19,7 @@ REFUSED_WITHIN_MS = 2500.0
 HEALS_S = 5.0
 RATE = 6.0
 
-pytestmark = [pytest.mark.faults, pytest.mark.processes, pytest.mark.nginx, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.faults_full, pytest.mark.processes, pytest.mark.nginx, pytest.mark.timeout(1200)]
 
 
 async def test_a_store_out_of_reach_loses_nobody_and_heals_by_itself(trial: Trial) -> None:
