@@ -28,7 +28,6 @@ class Deadline:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self.overdue = False
         self._bound.begin(self)
 
     async def __aexit__(
