@@ -9,8 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from types import TracebackType
+from typing import Protocol
 
 LOOK_EVERY_S = 0.1
+
+
+class Bounded(Protocol):
+    """What a bound watches. `at` is the moment of its end, which the bound sets, by the loop's clock."""
+
+    at: float
+
+    def expire(self) -> None:
+        """It took too long; it is no longer watched."""
 
 
 class Deadline:
@@ -48,22 +58,22 @@ class SharedBound:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._open: OrderedDict[Deadline, None] = OrderedDict()
+        self._open: OrderedDict[Bounded, None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self) -> Deadline:
         """Return a deadline that begins when it is entered."""
         return Deadline(self)
 
-    def begin(self, deadline: Deadline) -> None:
-        """Watch it."""
+    def begin(self, deadline: Bounded) -> None:
+        """Watch it, until `end`."""
         loop = asyncio.get_running_loop()
         deadline.at = loop.time() + self._seconds
         self._open[deadline] = None
         if self._timer is None:
             self._timer = loop.call_later(LOOK_EVERY_S, self._look, loop)
 
-    def end(self, deadline: Deadline) -> None:
+    def end(self, deadline: Bounded) -> None:
         """Watch it no more."""
         self._open.pop(deadline, None)
 

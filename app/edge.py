@@ -7,8 +7,10 @@ answered properly has a status of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -23,10 +25,11 @@ from app.discord.models import Interaction, MalformedInteraction, interaction_ty
 from app.discord.signature import SignatureVerifier
 from app.discord.wire import CHOICES_MAX, InteractionType
 from app.errors import QuartetError
-from app.intake import RECORD_WITHIN_S, Intake
+from app.intake import Intake, Refusal
 from app.jobs.store import JobStore
 from app.metrics import Metrics
 from app.presses import TOO_SLOW, Presses, Remover
+from app.recording import RECORD_WITHIN_S
 from app.texts import Locale, Text, locale_of
 from app.userdata.preferences import NO_PREFERENCES, Preferences
 
@@ -40,6 +43,8 @@ _UNKNOWN_TYPE = Text(
     ko="아직 지원하지 않는 종류의 요청이라 아무것도 하지 않았고, 비용은 들지 않았어요. 명령을 직접 입력해 주세요.",
     en="This kind of interaction is not supported here yet; this cost nothing. Please enter a command instead.",
 )
+
+Told = Callable[[Reply], None]
 
 log = structlog.get_logger("edge")
 
@@ -79,25 +84,39 @@ class Edge:
             commands=commands,
             store=store,
             remover=remover,
-            accept=self._accept,
+            accept=self._accepted,
             context=self._instant_context,
             chosen=self._chosen,
             on_stop=on_stop,
             clock=clock,
         )
+        self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    async def on_interaction(self, body: bytes, signature: bytes | None, timestamp: bytes | None) -> Reply:
-        """Answer a request given its raw body and the bytes of its two signature headers, None where absent."""
-        started = self._clock.monotonic()
-        if self._verifier.verify(body, signature, timestamp):
-            reply = DRAINING if self.draining else await self._answer(body, started)
-        else:
-            reply = UNAUTHORIZED
-        self._metrics.acked(reply.label, self._clock.monotonic() - started)
-        return reply
+    def on_interaction(self, body: bytes, signature: bytes | None, timestamp: bytes | None, told: Told) -> None:
+        """Answer a request given its raw body and the bytes of its two signature headers, None where absent.
 
-    async def _answer(self, body: bytes, started: float) -> Reply:
+        `told` is called once with the answer, before this returns or later.
+
+        From here to the store and back a job passes through callbacks only: a task would cost a tenth of it all.
+        """
+        started = self._clock.monotonic()
+
+        def answered(reply: Reply) -> None:
+            told(reply)
+            self._metrics.acked(reply.label, self._clock.monotonic() - started)
+
+        if not self._verifier.verify(body, signature, timestamp):
+            reply: Reply | None = UNAUTHORIZED
+        elif self.draining:
+            reply = DRAINING
+        else:
+            reply = self._answer(body, started, answered)
+        if reply is not None:
+            answered(reply)
+
+    def _answer(self, body: bytes, started: float, told: Told) -> Reply | None:
+        """Return the answer, here and below, or None if `told` will hear it."""
         try:
             payload = read_json(body)
             kind = interaction_type(payload)
@@ -109,46 +128,57 @@ class Edge:
         except MalformedInteraction as error:
             return Reply(400, replies.encode({"error": f"not an interaction: {error}"}), "malformed")
         try:
-            return await self._serve(self._in_chosen_language(interaction), body, started)
-        except QuartetError as error:
-            log.error("answering failed", interaction=interaction.id, error=str(error))
-            sentence = error.sentence
-        except Exception:
-            log.exception("answering broke", interaction=interaction.id)
-            sentence = QuartetError.sentence
-        return _told(sentence, interaction, "failed")
+            return self._serve(self._in_chosen_language(interaction), body, started, told)
+        except Exception as error:
+            return _broken(interaction, error)
 
-    async def _serve(self, interaction: Interaction, body: bytes, started: float) -> Reply:
+    def _serve(self, interaction: Interaction, body: bytes, started: float, told: Told) -> Reply | None:
         unwelcome = self._refuse(interaction)
         if unwelcome is not None:
             return _told(unwelcome, interaction, "refused")
         match interaction.type:
             case InteractionType.APPLICATION_COMMAND:
-                return await self._command(interaction, body, started)
+                return self._command(interaction, body, started, told)
             case InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE:
                 return self._complete(interaction, started)
             case InteractionType.MESSAGE_COMPONENT:
-                return await self._presses.press(interaction, started)
+                self._later(self._presses.press(interaction, started), interaction, told)
             case _:
-                return await self._presses.submit(interaction)
+                self._later(self._presses.submit(interaction), interaction, told)
+        return None
 
-    async def _command(self, interaction: Interaction, body: bytes, started: float) -> Reply:
+    def _command(self, interaction: Interaction, body: bytes, started: float, told: Told) -> Reply | None:
         command = self._commands.get(interaction.command)
         if command is None:
             return private(_UNKNOWN_COMMAND, interaction.locale, "unknown")
         if isinstance(command, InstantCommand):
-            return await self._answer_now(interaction, command, started)
+            self._later(self._answer_now(interaction, command, started), interaction, told)
+            return None
         form = command.form(interaction)
         if form is not None:
             return Reply(200, form, "form")
-        return await self._accept(interaction, command, body)
+        return self._accept(interaction, command, body, told)
+
+    def _later(self, answering: Coroutine[Any, Any, Reply], interaction: Interaction, told: Told) -> None:
+        async def answer() -> None:
+            try:
+                reply = await answering
+            except Exception as error:
+                reply = _broken(interaction, error)
+            told(reply)
+
+        task = asyncio.create_task(answer(), name="answer")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _complete(self, interaction: Interaction, started: float) -> Reply:
         command = self._commands.get(interaction.command)
         choices = command.autocomplete(self._instant_context(interaction, started)) if command is not None else ()
         return Reply(200, replies.autocomplete(choices[:CHOICES_MAX]), NO_CHOICES.label) if choices else NO_CHOICES
 
-    async def _accept(self, interaction: Interaction, command: JobCommand, body: bytes, repeats: str = "") -> Reply:
+    def _accept(
+        self, interaction: Interaction, command: JobCommand, body: bytes, told: Told, repeats: str = ""
+    ) -> Reply | None:
         wrong = command.check(interaction)
         if wrong is not None:
             return private(wrong, interaction.locale, "refused")
@@ -158,10 +188,22 @@ class Edge:
         hidden = command.private(interaction, self._chosen(interaction))
         if hidden:
             body = said_private(interaction, body)
-        refusal = await self._intake.accept(interaction, command, body, self._clock.now(), repeats=repeats)
-        if refusal is not None:
-            return private(refusal.text, interaction.locale, refusal.reason)
-        return deferred(hidden)
+
+        def recorded(refusal: Refusal | Exception | None) -> None:
+            if refusal is None:
+                told(deferred(hidden))
+            elif isinstance(refusal, Exception):
+                told(_broken(interaction, refusal))
+            else:
+                told(private(refusal.text, interaction.locale, refusal.reason))
+
+        refusal = self._intake.accept(interaction, command, body, self._clock.now(), recorded, repeats=repeats)
+        return None if refusal is None else private(refusal.text, interaction.locale, refusal.reason)
+
+    async def _accepted(self, interaction: Interaction, command: JobCommand, body: bytes, repeats: str) -> Reply:
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply = self._accept(interaction, command, body, partial(settle, answered), repeats)
+        return await answered if reply is None else reply
 
     async def _answer_now(self, interaction: Interaction, command: InstantCommand, started: float) -> Reply:
         # An instant command reads shared state; whoever asks must hear something even while the store hangs.
@@ -199,6 +241,21 @@ class Edge:
 
 
 _KNOWN_TYPES = frozenset(InteractionType)
+
+
+def settle(answered: asyncio.Future[Reply], reply: Reply) -> None:
+    """Tell who waits for an answer, if they still do."""
+    if not answered.done():
+        answered.set_result(reply)
+
+
+def _broken(interaction: Interaction, error: Exception) -> Reply:
+    """Log what happened and apologise."""
+    if isinstance(error, QuartetError):
+        log.error("answering failed", interaction=interaction.id, error=str(error))
+        return _told(error.sentence, interaction, "failed")
+    log.error("answering broke", interaction=interaction.id, exc_info=error)
+    return _told(QuartetError.sentence, interaction, "failed")
 
 
 def _told(text: Text, interaction: Interaction, label: str) -> Reply:

@@ -1,18 +1,16 @@
 """Accepting a job: recorded first, deferred after.
 
-*Accepted* means on disk. Whatever can't be recorded in time is not accepted, and the user hears so at once; a write
-that was too slow to wait for is withdrawn behind our back, so that a request we apologised for is not answered after
-all.
+*Accepted* means on disk. Whatever can't be recorded in time is not accepted, and the user hears so at once.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -21,27 +19,17 @@ from app.balancing.budget import DAY_S, next_day
 from app.balancing.cooldowns import Cooldowns
 from app.clock import Clock
 from app.commands.base import JobCommand
-from app.deadline import SharedBound
 from app.discord.models import Interaction
 from app.discord.wire import TOKEN_LIFE_S
 from app.errors import StoreUnavailable
 from app.jobs.job import NewJob
 from app.jobs.store import JobStore, PutLimits, PutResult
 from app.journal import Journal, named
+from app.recording import Recorder
 from app.texts import Text
 
 ANSWER_MARGIN_S = 15.0
 """The last moment for a visible act lies this long before the token's end: clocks and networks are not exact."""
-
-RECORD_WITHIN_S = 2.2
-"""Discord waits 3 s for the answer; the rest is for the way there and back."""
-
-PUT_AGAIN_AFTER_S = 0.1
-PUT_AGAIN_FOR_S = 0.5
-"""A full disk stays full: who is refused should hear so within a second."""
-
-WITHDRAW_EVERY_S = 1.0
-WITHDRAW_FOR_S = 60.0
 
 _FULL = Text(
     ko="지금 대기열이 가득 차서({limit:,}건) 받지 못했고, 비용은 들지 않았어요. 1분쯤 뒤 다시 시도해 주세요.",
@@ -80,6 +68,10 @@ class Refusal:
     text: Text
 
 
+Told = Callable[[Refusal | Exception | None], None]
+"""Hears None once a job is on disk (or was already), else why it is not accepted, or what broke."""
+
+
 @dataclass(frozen=True, slots=True)
 class IntakeRules:
     """What the operator configured; 0 is no limit. `day_starts_at` is seconds after midnight UTC."""
@@ -110,8 +102,7 @@ class Intake:
         quota: Callable[[Interaction], int] = _no_quota,
         store_silent: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._store = store
-        self._clock = clock
+        self._recorder = Recorder(store, clock)
         self._rules = rules
         self._cooldowns = cooldowns
         self._day_exhausted = day_exhausted
@@ -121,13 +112,19 @@ class Intake:
         self.store_silent = store_silent
         self._puts_of = secrets.token_hex(8)  # this life's; asking the system for each put costs more than counting
         self._puts = itertools.count()
-        self._withdrawals: set[asyncio.Task[None]] = set()
-        self._in_time = SharedBound(RECORD_WITHIN_S)
+        self._day_start = -math.inf
 
-    async def accept(
-        self, interaction: Interaction, command: JobCommand, body: bytes, received_at: float, *, repeats: str = ""
+    def accept(
+        self,
+        interaction: Interaction,
+        command: JobCommand,
+        body: bytes,
+        received_at: float,
+        told: Told,
+        *,
+        repeats: str = "",
     ) -> Refusal | None:
-        """Record the interaction; None once it is on disk (or was already), else why it is not accepted.
+        """Record the interaction. Return why it is not accepted, if that is clear at once; else None, and `told` hears.
 
         `repeats` names a finished job of the user's that this interaction asks to be done again.
         """
@@ -150,56 +147,35 @@ class Intake:
             guild_id=interaction.guild_id,
             channel_id=interaction.channel_id,
         )
-        try:
-            refusal = await self._record(job, self._quota(interaction))
-        except Exception:  # the edge will apologise, and nobody knows how far this came
-            self._withdraw_later(job)
-            self._cooldowns.undo(user, kind, job.id)
-            raise
-        if refusal is not None:
-            self._cooldowns.undo(user, kind, job.id)
-            self._journal.refused(job.id, kind, home, refusal.reason)
-        return refusal
+        limits = self._limits(job, self._quota(interaction))
+        self._recorder.record(job, limits, partial(self._recorded, job, limits, told))
+        return None
 
-    async def _record(self, job: NewJob, quota: int) -> Refusal | None:
-        limits = self._limits(job, quota)
-        try:
-            async with self._in_time():
-                result = await self._put(job, limits)
-        except (StoreUnavailable, TimeoutError) as error:
-            log.error("could not record an interaction", **named(job), error=str(error) or "too slow")
-            self._withdraw_later(job)
-            return Refusal("store_unavailable", StoreUnavailable.sentence)
+    def _recorded(self, job: NewJob, limits: PutLimits, told: Told, result: PutResult | Exception) -> None:
         if result is PutResult.ACCEPTED:
             self._notify()
+            told(None)
             self._journal.accepted(job)
-            return None
-        if result is PutResult.DUPLICATE:
-            self._journal.known(job)
-        return self._refusal(result, job, limits)
-
-    async def _put(self, job: NewJob, limits: PutLimits) -> PutResult:
-        """Put, and again for a moment if the store fails: it may have been recorded although we heard only an error."""
-        give_up = self._clock.monotonic() + PUT_AGAIN_FOR_S
-        while True:
-            try:
-                return await self._store.put(job, limits)
-            except StoreUnavailable:
-                if self._clock.monotonic() >= give_up:
-                    raise
-            await self._clock.sleep(PUT_AGAIN_AFTER_S)
+            return
+        if isinstance(result, Exception) and not isinstance(result, StoreUnavailable):
+            self._cooldowns.undo(job.user_id, job.kind, job.id)
+            told(result)
+            return
+        refusal = self._refusal(result, job, limits)
+        if refusal is not None:
+            self._cooldowns.undo(job.user_id, job.kind, job.id)
+            self._journal.refused(job.id, job.kind, job.home, refusal.reason)
+        told(refusal)
 
     def _limits(self, job: NewJob, quota: int) -> PutLimits:
-        rules = self._rules
-        day_start = next_day(job.received_at, rules.day_starts_at) - DAY_S
-        return PutLimits(rules.max_waiting, quota, day_start, self._day_exhausted(job.kind))
+        if not 0 <= job.received_at - self._day_start < DAY_S:
+            self._day_start = next_day(job.received_at, self._rules.day_starts_at) - DAY_S
+        return PutLimits(self._rules.max_waiting, quota, self._day_start, self._day_exhausted(job.kind))
 
-    def _refusal(self, result: PutResult, job: NewJob, limits: PutLimits) -> Refusal | None:
+    def _refusal(self, result: PutResult | StoreUnavailable, job: NewJob, limits: PutLimits) -> Refusal | None:
         """Say why a job was not accepted; None if it was. Discord shows `<t:…:R>` in the reader's own time."""
-        reset = int(next_day(job.received_at, self._rules.day_starts_at))
+        reset = int(limits.day_start + DAY_S)
         match result:
-            case PutResult.ACCEPTED | PutResult.DUPLICATE:
-                return None
             case PutResult.FULL:
                 return Refusal("queue_full", _FULL.format(limit=limits.max_waiting))
             case PutResult.QUOTA:
@@ -208,25 +184,13 @@ class Intake:
                 return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=reset))
             case PutResult.GONE:
                 return Refusal("gone", GONE)
+            case StoreUnavailable():
+                log.error("could not record an interaction", **named(job), error=str(result))
+                return Refusal("store_unavailable", StoreUnavailable.sentence)
+            case _:
+                self._journal.known(job)
+                return None
 
     async def close(self) -> None:
         """Stop trying to withdraw."""
-        for task in list(self._withdrawals):
-            task.cancel()
-        await asyncio.gather(*self._withdrawals, return_exceptions=True)
-
-    def _withdraw_later(self, job: NewJob) -> None:
-        task = asyncio.create_task(self._withdraw(job), name="withdraw")
-        self._withdrawals.add(task)
-        task.add_done_callback(self._withdrawals.discard)
-
-    async def _withdraw(self, job: NewJob) -> None:
-        give_up = self._clock.monotonic() + WITHDRAW_FOR_S
-        while self._clock.monotonic() < give_up:
-            try:
-                if not await self._store.withdraw(job):
-                    log.warning("a refused interaction was recorded and is being answered", **named(job))
-            except StoreUnavailable:
-                await self._clock.sleep(WITHDRAW_EVERY_S)
-            else:
-                return
+        await self._recorder.close()

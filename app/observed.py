@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,8 @@ from app.storage import Storage
 PLAIN = ("open", "close", "time", "takes_new")
 """Fields of `Storage` that are functions, not one of its protocols."""
 
+FUTURES = ("jobs.put",)
+"""What is called for every interaction: it needs no coroutine, and gets none by being watched."""
 
 SILENT_AFTER_S = 1.6
 """Long enough for a store that is only slow. Nobody waits for a silent one: a proxy that gives each instance 0.6 s
@@ -67,38 +70,68 @@ class _Observed:
         self, inner: object, part: str, on_call: OnStoreCall, monotonic: Callable[[], float], watch: StoreWatch
     ) -> None:
         self._inner = inner
-        for name, method in inspect.getmembers(inner, inspect.iscoroutinefunction):
-            if not name.startswith("_"):
-                setattr(self, name, _timed(method, f"{part}.{name}", on_call, monotonic, watch))
+        for name, method in inspect.getmembers(inner, inspect.ismethod):
+            operation = f"{part}.{name}"
+            noted = _Call(operation, on_call, monotonic, watch)
+            if operation in FUTURES:
+                setattr(self, name, _timed_future(method, noted))
+            elif inspect.iscoroutinefunction(method) and not name.startswith("_"):
+                setattr(self, name, _timed(method, noted))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-def _timed(
-    method: Callable[..., Awaitable[Any]],
-    operation: str,
-    on_call: OnStoreCall,
-    monotonic: Callable[[], float],
-    watch: StoreWatch,
-) -> Callable[..., Awaitable[Any]]:
+class _Call:
+    """What is noted of every call of one method."""
+
+    __slots__ = ("_monotonic", "_on_call", "_operation", "_watch")
+
+    def __init__(self, operation: str, on_call: OnStoreCall, monotonic: Callable[[], float], watch: StoreWatch) -> None:
+        self._operation = operation
+        self._on_call = on_call
+        self._monotonic = monotonic
+        self._watch = watch
+
+    def begun(self) -> float:
+        """A call begins; return when."""
+        started = self._monotonic()
+        self._watch.begun(started)
+        return started
+
+    def ended(self, started: float, error: BaseException | None) -> None:
+        """It returned, or raised. Our own errors are answers, too, like a lease that is not current any more; and so is
+        that the store can't be used, if it comes soon."""
+        took = self._monotonic() - started
+        failed = isinstance(error, StoreUnavailable)
+        if error is None or (took < SILENT_AFTER_S / 2 if failed else isinstance(error, Exception)):
+            self._watch.answered()
+        self._on_call(self._operation, took, failed=failed)
+
+
+def _timed(method: Callable[..., Awaitable[Any]], noted: _Call) -> Callable[..., Awaitable[Any]]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        started, failed = monotonic(), False
-        watch.begun(started)
+        started = noted.begun()
         try:
             result = await method(*args, **kwargs)
-        except StoreUnavailable:
-            failed = True
-            if monotonic() - started < SILENT_AFTER_S / 2:  # that it can't be used is an answer, too, if it comes soon
-                watch.answered()
+        except BaseException as error:
+            noted.ended(started, error)
             raise
-        except Exception:  # our own errors are answers, too: a lease that is not current any more
-            watch.answered()
-            raise
-        else:
-            watch.answered()
-            return result
-        finally:
-            on_call(operation, monotonic() - started, failed=failed)
+        noted.ended(started, None)
+        return result
+
+    return call
+
+
+def _timed_future(method: Callable[..., Awaitable[Any]], noted: _Call) -> Callable[..., asyncio.Future[Any]]:
+    def call(*args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        started = noted.begun()
+
+        def ended(future: asyncio.Future[Any]) -> None:
+            noted.ended(started, asyncio.CancelledError() if future.cancelled() else future.exception())
+
+        future = asyncio.ensure_future(method(*args, **kwargs))
+        future.add_done_callback(ended)
+        return future
 
     return call

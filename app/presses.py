@@ -20,8 +20,9 @@ from app.commands.derived import REPEATING, Derived, form_command, repeated, sub
 from app.discord import replies
 from app.discord.answers import NOTED, Reply, deferred, private
 from app.discord.models import Interaction, is_snowflake, parse
-from app.intake import GONE, RECORD_WITHIN_S
+from app.intake import GONE
 from app.jobs.store import JobStore, RepeatableJob
+from app.recording import RECORD_WITHIN_S
 from app.texts import Text
 from app.userdata.preferences import Preferences
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sqlite3
@@ -50,9 +51,8 @@ class SqliteJobStore:
     def __init__(self, engine: SqliteEngine) -> None:
         self._engine = engine
 
-    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
-        result: PutResult = await self._engine.write_batched(_put_all, (job, limits))
-        return result
+    def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> asyncio.Future[PutResult]:
+        return self._engine.write_batched(_put_all, (job, limits))
 
     async def knows(self, job_id: str) -> bool:
         select = "SELECT 1 FROM jobs WHERE id=?"

@@ -119,9 +119,14 @@ class SqliteEngine:
         """
         return cast(T, await self._ask(_Pending(self._future(), write=write)))
 
-    async def write_batched(self, batch: BatchWrite, argument: Any) -> Any:
+    def write_batched(self, batch: BatchWrite, argument: Any) -> asyncio.Future[Any]:
         """Like `write`, but all arguments given to the same `batch` in one transaction go in one call."""
-        return await self._ask(_Pending(self._future(), batch=batch, argument=argument))
+        try:
+            return self._ask(_Pending(self._future(), batch=batch, argument=argument))
+        except StoreUnavailable as error:
+            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run `read` on the reader's connection: a snapshot that never waits for a writer."""

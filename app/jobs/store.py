@@ -22,7 +22,7 @@ serve; a `put` that raises it may still have been recorded, and only `withdraw` 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class QueueCounts:
 class JobStore(Protocol):
     """Jobs, leases, checkpoints and dedupe."""
 
-    async def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> PutResult:
+    def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> Awaitable[PutResult]:
         """Record a job durably, or say which limit it exceeds.
 
         A job that repeats another is accepted only if that one was its user's and may (still) be repeated; else it is

@@ -6,14 +6,16 @@ no routing, dependency or validation machinery in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.discord.answers import Reply
 from app.discord.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from app.edge import Edge
+from app.edge import Edge, settle
 
 PATH: Final = "/interactions"
 LARGEST_BODY: Final = 1024 * 1024
@@ -52,17 +54,13 @@ class InteractionsEndpoint:
 
     async def answer(self, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Reply:
         """Answer a whole POST, given its raw body and its headers, names in lower case."""
-        signature = timestamp = None
-        signatures = timestamps = 0
-        for name, value in headers:
-            if name == SIGNATURE_HEADER:
-                signature, signatures = value, signatures + 1
-            elif name == TIMESTAMP_HEADER:
-                timestamp, timestamps = value, timestamps + 1
-        # Of two, one may be somebody else's.
-        if signatures != 1 or timestamps != 1:
-            signature = None
-        return await self._edge.on_interaction(body, signature, timestamp)
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.begin(body, headers, partial(settle, answered))
+        return await answered
+
+    def begin(self, body: bytes, headers: Iterable[tuple[bytes, bytes]], told: Callable[[Reply], None]) -> None:
+        """Like `answer`; `told` is called once with the answer, before this returns or later."""
+        self._edge.on_interaction(body, *_signed(headers), told)
 
     async def _send(self, reply: Reply, send: Send) -> None:
         headers = [*self._headers, (b"content-length", b"%d" % len(reply.body))]
@@ -70,6 +68,18 @@ class InteractionsEndpoint:
             headers.append((b"allow", b"POST"))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
+
+
+def _signed(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes | None, bytes | None]:
+    """Return the signature's and the timestamp's bytes. Of two, one may be somebody else's: then there is none."""
+    signature = timestamp = None
+    signatures = timestamps = 0
+    for name, value in headers:
+        if name == SIGNATURE_HEADER:
+            signature, signatures = value, signatures + 1
+        elif name == TIMESTAMP_HEADER:
+            timestamp, timestamps = value, timestamps + 1
+    return (signature, timestamp) if signatures == timestamps == 1 else (None, None)
 
 
 async def _read(receive: Receive) -> bytes | None:

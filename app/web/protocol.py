@@ -8,12 +8,14 @@ the last one was answered, and HTTP/1.0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.discord.answers import Reply
+from app.discord.answers import DEFERRED, Reply
 from app.web.interactions import BROKEN, LARGEST_BODY, PATH, TOO_LARGE, InteractionsEndpoint
 
 _URL = PATH.encode()
@@ -45,6 +47,29 @@ class DirectCycle:
         self.response_complete = False
 
 
+class Answers:
+    """Whole answers, head and body, for one connection. The one given all the time is put together once a second only:
+    that often uvicorn makes a new list of its headers, with the date in it."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+        self._deferred = b""
+        self._made_of: object = None
+
+    def whole(self, reply: Reply, common: Sequence[tuple[bytes, bytes]], *more: bytes) -> bytes:
+        """Return what goes over the wire; `common` are uvicorn's headers, `more` are lines of the head."""
+        if reply is not DEFERRED or more:
+            return self._put_together(reply, common, more)
+        if self._made_of is not common:
+            self._deferred = self._put_together(reply, common, ())
+            self._made_of = common
+        return self._deferred
+
+    def _put_together(self, reply: Reply, common: Sequence[tuple[bytes, bytes]], more: Sequence[bytes]) -> bytes:
+        head = b"".join([STATUS_LINE[reply.status], *(b"%s: %s\r\n" % header for header in common), self._head, *more])
+        return b"%scontent-length: %d\r\n\r\n%s" % (head, len(reply.body), reply.body)
+
+
 class InteractionsProtocol(HttpToolsProtocol):
     """One connection. Give it to `uvicorn.Config(http=...)`; `config.app` is the `InteractionsEndpoint`."""
 
@@ -52,6 +77,7 @@ class InteractionsProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         app = self.config.loaded_app
         self._endpoint = app if isinstance(app, InteractionsEndpoint) else None
+        self._answers = Answers(b"" if self._endpoint is None else self._endpoint.head)
         self._direct: DirectCycle | None = None
         self._used_at = 0.0
 
@@ -130,32 +156,24 @@ class InteractionsProtocol(HttpToolsProtocol):
         if cycle is None:
             super().on_message_complete()
         elif not cycle.response_complete:
-            task = self.loop.create_task(self._answer(cycle, self.headers))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
-
-    async def _answer(self, cycle: DirectCycle, headers: list[tuple[bytes, bytes]]) -> None:
-        assert self._endpoint is not None
-        try:
-            reply = await self._endpoint.answer(cycle.body, headers)
-        except Exception:
-            log.exception("an interaction broke the endpoint")
-            reply = BROKEN
-        self._write(cycle, reply)
+            assert self._endpoint is not None
+            try:
+                self._endpoint.begin(cycle.body, self.headers, partial(self._write, cycle))
+            except Exception:
+                log.exception("an interaction broke the endpoint")
+                self._write(cycle, BROKEN)
 
     def _write(self, cycle: DirectCycle, reply: Reply) -> None:
         """Send the whole answer in one piece; without a reader nobody misses it."""
-        cycle.response_complete = True
-        if cycle.disconnected:
+        if cycle.response_complete:
             return
-        assert self._endpoint is not None
-        head = [STATUS_LINE[reply.status]]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        head.append(self._endpoint.head)
-        if not cycle.keep_alive:
-            head.append(b"connection: close\r\n")
-        self.transport.write(b"%scontent-length: %d\r\n\r\n%s" % (b"".join(head), len(reply.body), reply.body))
-        if not cycle.keep_alive:
+        cycle.response_complete = True
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        common = self.server_state.default_headers
+        if cycle.keep_alive:
+            self.transport.write(self._answers.whole(reply, common))
+        else:
+            self.transport.write(self._answers.whole(reply, common, b"connection: close\r\n"))
             self.transport.close()
         self.on_response_complete()

@@ -14,8 +14,8 @@ from app.commands.access import BLOCKED, AccessRules, quota, refusal
 from app.discord.answers import DEFERRED, SILENT
 from app.discord.wire import ACK_WITHIN_S
 from app.errors import QuartetError, StoreUnavailable
-from app.intake import RECORD_WITHIN_S
 from app.jobs.job import NewJob
+from app.recording import RECORD_WITHIN_S
 from tests.kit.waiting import wait_until
 from tests.unit.edge.kit import LIMITS, USER, Bench, forever, message_of, use
 
@@ -111,7 +111,7 @@ async def test_a_store_that_breaks(bench: Bench) -> None:
 
 async def test_a_store_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The apology comes when intake's time is over, although the store never answers."""
-    monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
     bench.store.before_put = forever
     started = asyncio.get_running_loop().time()
     reply = await asyncio.wait_for(bench.ask("채팅", ASK), ACK_WITHIN_S)
@@ -122,7 +122,7 @@ async def test_a_store_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 async def test_what_is_recorded_too_late_is_taken_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record comes about after the apology: withdrawing goes on until the store answers, and removes it."""
-    monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
     release = asyncio.Event()
     bench.store.before_put = recorded_late(bench, release)
     bench.store.withdraw_failures = 3
@@ -188,7 +188,7 @@ async def test_a_cooldown_counts_uses_not_copies_or_refusals() -> None:
 @pytest.mark.parametrize("failing", [down, forever])
 async def test_an_apology_costs_no_cooldown(failing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was told to try again soon may."""
-    monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
     bench = Bench(cooldowns={"chat": 60})
     bench.store.before_put = failing
     message_of(await bench.ask("채팅", ASK, id="1"), ephemeral=True)

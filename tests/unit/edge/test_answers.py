@@ -27,7 +27,7 @@ class TestSignature:
             (body + b" ", signature, timestamp), (body, None, timestamp), (body, signature, None), (b"", None, None),
             (body, signature, b"1"), (body, b"0" * 128, timestamp), (b"\xff", signature, timestamp),
         ]:  # fmt: skip
-            assert await bench.edge.on_interaction(*bad) == UNAUTHORIZED
+            assert await bench.hand_in(*bad) == UNAUTHORIZED
         assert json.loads(UNAUTHORIZED.body) == {"error": "unauthorized"}
         assert bench.store.jobs == {} and bench.notified == 0
 
@@ -35,15 +35,15 @@ class TestSignature:
         """What was good is 401 five minutes later."""
         body = json.dumps(use("핑")).encode()
         signature, timestamp = signed(body, bench.clock.now())
-        assert (await bench.edge.on_interaction(body, signature, timestamp)).status == 200
+        assert (await bench.hand_in(body, signature, timestamp)).status == 200
         await bench.clock.sleep(302)
-        assert await bench.edge.on_interaction(body, signature, timestamp) == UNAUTHORIZED
+        assert await bench.hand_in(body, signature, timestamp) == UNAUTHORIZED
 
     async def test_while_draining_only_discord_hears_so(self, bench: Bench) -> None:
         """A bad signature stays 401; a good one is sent on to another instance by 503."""
         bench.edge.draining = True
         assert await bench.post(use("핑")) == DRAINING
-        assert await bench.edge.on_interaction(b"{}", None, None) == UNAUTHORIZED
+        assert await bench.hand_in(b"{}", None, None) == UNAUTHORIZED
 
 
 class TestPing:
@@ -155,7 +155,7 @@ class TestFailures:
         await bench.ask("핑")
         await bench.ask("채팅", {"질문": ""})
         await bench.post(b"{}")
-        await bench.edge.on_interaction(b"", None, None)
+        await bench.hand_in(b"", None, None)
         text = bench.metrics.exposition(running=0).decode()
         for label in ("deferred", "instant", "refused", "malformed", "unauthorized"):
             assert f'quartet_ack_seconds_count{{answer="{label}",instance_id="1"}} 1.0' in text

@@ -10,9 +10,10 @@ import pytest
 from app.discord.answers import DEFERRED, DEFERRED_PRIVATE
 from app.discord.wire import ACK_WITHIN_S
 from app.errors import StoreUnavailable
-from app.intake import GONE, RECORD_WITHIN_S
+from app.intake import GONE
 from app.jobs.store import RepeatableJob
 from app.presses import READ_WITHIN_S, TOO_SLOW
+from app.recording import RECORD_WITHIN_S
 from tests.unit.edge import kit
 from tests.unit.edge.kit import USER, Bench, Payload, forever, member, message_of, use
 
@@ -88,7 +89,7 @@ def test_reading_leaves_recording_its_time() -> None:
 async def test_a_store_that_hangs(bench: Bench, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it hangs while reading or recording, the user is told, and nothing is recorded."""
     monkeypatch.setattr("app.presses.READ_WITHIN_S", 0.05)
-    monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
     setattr(bench.store, where, forever)
     text = message_of(await bench.post(press()), ephemeral=True)
     assert text == (TOO_SLOW if where == "before_read" else StoreUnavailable.sentence).ko

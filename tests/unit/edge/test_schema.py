@@ -80,7 +80,7 @@ async def test_discord_would_take_each_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each answer's type is one a command may have, and its body fits that type's schema."""
-    monkeypatch.setattr("app.intake.RECORD_WITHIN_S", 0.05)
+    monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
     reply = await ANSWERS[name](Bench(max_waiting=1))
     body = json.loads(reply.body)
     assert reply.status == 200

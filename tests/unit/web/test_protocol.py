@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -31,13 +31,17 @@ class Echo(InteractionsEndpoint):
         self.hold.set()
         self.fail = False
 
-    async def answer(self, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Reply:
+    def begin(self, body: bytes, headers: Iterable[tuple[bytes, bytes]], told: Callable[[Reply], None]) -> None:
         self.bodies.append(body)
         self.headers.append(dict(headers))
-        await self.hold.wait()
         if self.fail:
             raise RuntimeError("broken for the test")
-        return Reply(200, b'{"got":%d}' % len(body), "echo")
+        reply = Reply(200, b'{"got":%d}' % len(body), "echo")
+        if self.hold.is_set():
+            told(reply)
+            return
+        held = asyncio.ensure_future(self.hold.wait())
+        held.add_done_callback(lambda _: told(reply))
 
     async def _other(self, scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] != "http":
