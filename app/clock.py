@@ -19,6 +19,8 @@ GOOD_ANSWER_S: Final = 0.02
 POOR_ANSWER_S: Final = 0.1
 """The clock could be off by half of this: rather keep what was measured before than believe slower answers."""
 
+_BOOTTIME: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -77,6 +79,14 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+def since_boot() -> float:
+    """Seconds that also pass while the machine sleeps (Linux: CLOCK_BOOTTIME): for rights that others take back then.
+
+    Where there is no such clock it is the monotonic one.
+    """
+    return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
 
 
 class SharedClock:

@@ -18,7 +18,7 @@ from app.balancing.cooldowns import Cooldowns
 from app.balancing.keyset import OPENAI, forget_old_calls
 from app.balancing.overview import Overview
 from app.balancing.state import InstanceSnapshot
-from app.clock import Clock, SharedClock, SystemClock, boot_id
+from app.clock import Clock, SharedClock, SystemClock, boot_id, since_boot
 from app.commands.registry import JOB_COMMANDS, job_command, offering
 from app.discord.channels import ChannelClient
 from app.discord.connections import discord_client
@@ -210,10 +210,15 @@ class Instance:
     def _make_worker(self) -> Worker:
         settings = self.settings
         leases = LeaseBook(
-            self.store, self.clock, owner=settings.instance_id, lease_s=settings.lease_s, on_lost=self.journal.lost
+            self.store,
+            self.clock,
+            owner=settings.instance_id,
+            lease_s=settings.lease_s,
+            on_lost=self.journal.lost,
+            moment=since_boot,
         )
-        late = LateAnswers(self._follow_up, self._channels, self.store, self.clock)
-        delivery = Delivery(self._follow_up, self.store, self.clock, sure=leases.sure, late=late)
+        late = LateAnswers(self._follow_up, self._channels, self.store, self.clock, holds=leases.holds)
+        delivery = Delivery(self._follow_up, self.store, self.clock, holds=leases.holds, late=late)
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -182,10 +182,12 @@ class Caller:
         try:
             # The client's own time-outs are per read and write; a response that trickles needs one for the whole.
             async with asyncio.timeout(timeout):
-                response = await self._http.request(
+                request = self._http.build_request(
                     call.method, call.url, headers=headers, timeout=timeout, extensions=extensions, **body
                 )
-                return response, Reply(Verdict.OK)
+                if call.may_go is not None:
+                    request.stream = _Watched(request.stream, call.may_go)
+                return await self._http.send(request), Reply(Verdict.OK)
         except _Withheld:
             return None, Reply(Verdict.NETWORK, "withheld: it may not be sent any more", reached=False)
         except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
@@ -231,7 +233,7 @@ class Caller:
 
 
 class _Withheld(Exception):
-    """The call may not be made any more; nothing of it was sent."""
+    """The call may not be made any more; it was not sent, or not whole."""
 
 
 def _last_look(may_go: Callable[[], bool]) -> Callable[[str, object], Awaitable[None]]:
@@ -246,6 +248,24 @@ def _last_look(may_go: Callable[[], bool]) -> Callable[[str, object], Awaitable[
             raise _Withheld
 
     return trace
+
+
+class _Watched(httpx2.AsyncByteStream):
+    """A request's body of which no piece leaves unless it still may; a request that does not come whole is not done.
+
+    httpx2's own transport writes a request's head and its body in different turns of the event loop.
+    """
+
+    def __init__(self, body: httpx2.SyncByteStream | httpx2.AsyncByteStream, may_go: Callable[[], bool]) -> None:
+        assert isinstance(body, httpx2.AsyncByteStream)
+        self._body = body
+        self._may_go = may_go
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._body:
+            if not self._may_go():
+                raise _Withheld
+            yield piece
 
 
 def _grown(bounds: tuple[float, float], times: int) -> float:

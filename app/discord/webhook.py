@@ -104,7 +104,7 @@ class FollowUpClient:
         A progress edit (`final=False`) is best effort: it is sent once or not at all, returns False if it was not
         shown, and raises only `AnswerGone`. Cancelling it while its call is in flight takes effect once that call is
         over (at most ten seconds): Discord could otherwise apply the abandoned progress after the final edit. It is
-        withheld if `may_go` says no when its first byte is about to leave, however long it waited for that.
+        withheld if `may_go` says no when its head or its body is about to leave, however long it waited for that.
         """
         call = self._call("PATCH", token, f"messages/{ORIGINAL}", received_at, expires_at)
         call.message, call.payload, call.may_go = message, edit_payload(message), may_go
@@ -126,7 +126,7 @@ class FollowUpClient:
         """Post one more message after the original and return its id; it is as private as the original is.
 
         Raises what a final edit raises, and `DeliveryUnknown` if it may stand there without our having its id. While
-        `may_go` says no as its first byte is about to leave, it waits.
+        `may_go` says no as its head or its body is about to leave, it waits; so does a final edit.
         """
         return await self._post(token, message, received_at, expires_at, may_go=may_go)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -35,7 +36,7 @@ log = structlog.get_logger("worker")
 
 
 class Delivery:
-    """Sends through the follow-up client. `sure` says whether this instance's leases are beyond doubt.
+    """Sends through the follow-up client. `holds` says whether a job's lease is beyond doubt (`LeaseBook.holds`).
 
     A message that follows the answer is recorded before it is posted and after. One of which only the first is recorded
     may stand there or not: it is never posted again, and the answer is edited to hold the whole text as a file instead.
@@ -47,13 +48,13 @@ class Delivery:
         store: PartStore,
         clock: Clock,
         *,
-        sure: Callable[[], bool] = lambda: True,
+        holds: Callable[[Job], bool] = lambda job: True,
         late: LateAnswers | None = None,
     ) -> None:
         self._follow_up = follow_up
         self._store = store
         self._clock = clock
-        self._sure = sure
+        self._holds = holds
         self._late = late
 
     async def deliver(self, job: Job, interaction: Interaction, ended: Ended) -> tuple[Outcome, str]:
@@ -74,10 +75,10 @@ class Delivery:
     async def progress(self, job: Job, interaction: Interaction, message: Message) -> bool:
         """Show progress, best effort; raises only `AnswerGone`.
 
-        Nothing is shown while others may take this instance for dead: somebody else's answer may be there already. Nor
-        over the word that an answer will come late.
+        Nothing is shown once the job may be somebody else's: their answer may be there already. Nor over the word that
+        an answer will come late.
         """
-        if is_late(job) or not self._sure():
+        if is_late(job) or not self._holds(job):
             return False
         return await self._follow_up.edit_original(
             interaction.token,
@@ -85,7 +86,7 @@ class Delivery:
             received_at=job.received_at,
             expires_at=job.expires_at,
             final=False,
-            may_go=self._sure,
+            may_go=partial(self._holds, job),
         )
 
     def pace(self, job: Job, interaction: Interaction) -> float:
@@ -142,7 +143,7 @@ class Delivery:
             part,
             received_at=job.received_at,
             expires_at=token_ends_at(job),
-            may_go=self._sure,
+            may_go=partial(self._holds, job),
         )
         entry |= {"state": SENT, "id": message_id}
         await self._record(job, record)

@@ -9,8 +9,9 @@ is better than to lose what was paid for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -65,13 +66,25 @@ def token_ends_at(job: Job) -> float:
 
 
 class LateAnswers:
-    """Gives a job more time and its answer another way, where the bot itself can reach the user."""
+    """Gives a job more time and its answer another way, where the bot itself can reach the user.
 
-    def __init__(self, follow_up: FollowUpClient, channels: ChannelClient, store: PartStore, clock: Clock) -> None:
+    `holds` says whether a job's lease is beyond doubt (`LeaseBook.holds`).
+    """
+
+    def __init__(
+        self,
+        follow_up: FollowUpClient,
+        channels: ChannelClient,
+        store: PartStore,
+        clock: Clock,
+        *,
+        holds: Callable[[Job], bool] = lambda job: True,
+    ) -> None:
         self._follow_up = follow_up
         self._channels = channels
         self._store = store
         self._clock = clock
+        self._holds = holds
 
     async def grant(self, job: Job, interaction: Interaction) -> bool:
         """Move the job's end and tell its user; False if that can't be, so that they are to be told the truth now.
@@ -92,11 +105,18 @@ class LateAnswers:
         return True
 
     async def tell(self, job: Job, interaction: Interaction) -> None:
-        """Make the original say where the answer will be; nothing if the token has ended or Discord doesn't take it."""
+        """Make the original say where the answer will be; nothing if the token has ended or Discord doesn't take it.
+
+        It waits while the job may be somebody else's: where the channel takes no answer, theirs stands in the original.
+        """
         message = Message(_TOLD.to(interaction.locale))
         try:
             await self._follow_up.edit_original(
-                interaction.token, message, received_at=job.received_at, expires_at=token_ends_at(job)
+                interaction.token,
+                message,
+                received_at=job.received_at,
+                expires_at=token_ends_at(job),
+                may_go=partial(self._holds, job),
             )
         except DiscordError as error:
             log.warning("could not announce a late answer", **facts(job), error=str(error))

@@ -26,12 +26,19 @@ RENEWALS_PER_LEASE = 4
 SURE_FOR_S = DEAD_AFTER_S - 0.5
 """So long after a sign of life nobody takes this instance for dead, with something to spare."""
 
+TRUSTED_SHARE = 0.75
+"""So much of a lease is beyond doubt: it is renewed three times within that, and clocks don't differ by the rest."""
+
 CONFIRM_EVERY_S = 0.25
 """How often the leases are looked at for what is shown of growing answers, however many grow at once."""
 
 
 class LeaseBook:
-    """Jobs under lease by this instance. `on_lost` hears once of each that went to somebody else."""
+    """Jobs under lease by this instance. `on_lost` hears once of each that went to somebody else.
+
+    `moment` returns seconds that go on while this process stands still, and best also while its machine sleeps; without
+    it they are the clock's monotonic ones.
+    """
 
     def __init__(
         self,
@@ -41,12 +48,15 @@ class LeaseBook:
         owner: int,
         lease_s: float,
         on_lost: Callable[[Job], None] = lambda job: None,
+        moment: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
+        self.moment = moment or clock.monotonic
         self.owner = owner
         self.lease_s = lease_s
         self._jobs: dict[str, Job] = {}
+        self._good_until: dict[str, float] = {}
         self._not_begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = asyncio.Lock()
@@ -61,10 +71,19 @@ class LeaseBook:
 
     def sure(self) -> bool:
         """Whether nobody can have taken this instance for dead since its leases were last known to be its own."""
-        return self._clock.monotonic() - self._sure_at < SURE_FOR_S
+        return self.moment() - self._sure_at < SURE_FOR_S
+
+    def holds(self, job: Job) -> bool:
+        """Whether this very lease is beyond doubt now: only then may be shown what is not the job's last word.
+
+        It costs no look at the store, so it can be asked when the first byte is about to leave. That the instance is
+        sure is not enough: after a pause it becomes so again with the look that finds this job gone; and a short lease
+        runs out sooner than an instance is taken for dead.
+        """
+        return self._jobs.get(job.id) is job and self.sure() and self.moment() < self._good_until[job.id]
 
     async def seen(self, at: float) -> None:
-        """Others were given a sign of life of this moment, by the monotonic clock.
+        """Others were given a sign of life of this `moment`.
 
         After a gap they may have taken our jobs: look before going on. Not the moment at which the store has answered
         counts, which may be much later on a starved machine: others count from what the sign says.
@@ -83,8 +102,10 @@ class LeaseBook:
             suspects = sum(job.attempts > SUSPECT_AFTER for job in self._jobs.values())
             self._since = min(self._since, request.now)
             request = replace(request, held=tuple(self._jobs), suspects=suspects, since=self._since)
+            good_until = self._trusted_until() - max(0.0, self._clock.now() - request.now)
             jobs = await self._store.lease(request)
-            self._jobs.update((job.id, job) for job in jobs)
+            for job in jobs:
+                self._note(job, good_until)
             self._not_begun.update(job.id for job in jobs if not job.checkpoint and job.result is None)
             return jobs
 
@@ -93,15 +114,19 @@ class LeaseBook:
         async with self._lock:
             if job_id in self._jobs:
                 return None
+            good_until = self._trusted_until()
             job = await self._store.lease_one(job_id, owner=self.owner, now=self._clock.now(), lease_s=self.lease_s)
             if job is not None:
-                self._jobs[job.id] = job
+                self._note(job, good_until)
             return job
 
     async def confirm(self, job: Job) -> bool:
         """Extend one lease now; False if it has gone to somebody else, who alone may be seen from then on."""
-        until = self._clock.now() + self.lease_s
-        return not await self._store.renew(self.owner, {job.id: job.fence}, until=until)
+        good_until, until = self._trusted_until(), self._clock.now() + self.lease_s
+        held = not await self._store.renew(self.owner, {job.id: job.fence}, until=until)
+        if held:
+            self._extend(job, good_until)
+        return held
 
     async def confirm_lately(self, job: Job) -> bool:
         """Like `confirm`, but as of a moment ago at most: each answer that grows asks this once a second.
@@ -110,7 +135,7 @@ class LeaseBook:
         `CONFIRM_EVERY_S`, nor from before a gap in which this instance may have been taken for dead.
         """
         async with self._confirming:
-            now = self._clock.monotonic()
+            now = self.moment()
             if not self.sure() or now - self._confirmed_at >= CONFIRM_EVERY_S:
                 await self.renew()
                 self._confirmed_at = now
@@ -143,7 +168,7 @@ class LeaseBook:
     def drop(self, job: Job) -> None:
         """Forget a job that is finished, handed back or lost."""
         if self._jobs.get(job.id) is job:
-            del self._jobs[job.id]
+            del self._jobs[job.id], self._good_until[job.id]
             self._not_begun.discard(job.id)
             self._tasks.pop(job.id, None)
 
@@ -155,10 +180,14 @@ class LeaseBook:
 
     async def renew(self) -> Collection[str]:
         """Renew every lease; cancel the work on jobs that are lost, and return their ids."""
-        fences = {job.id: job.fence for job in self._jobs.values()}
+        held = dict(self._jobs)
+        fences = {job.id: job.fence for job in held.values()}
         if not fences:
             return ()
+        good_until = self._trusted_until()
         lost = await self._store.renew(self.owner, fences, until=self._clock.now() + self.lease_s)
+        for job_id in held.keys() - set(lost):
+            self._extend(held[job_id], good_until)
         for job_id in lost:
             job, task = self._jobs.get(job_id), self._tasks.get(job_id)
             if job is not None and job.fence == fences[job_id]:
@@ -167,6 +196,18 @@ class LeaseBook:
                     self.lost(job)
                 self.drop(job)
         return lost
+
+    def _trusted_until(self) -> float:
+        """Return until when a lease is beyond doubt that is given or extended now; asked before the store is."""
+        return self.moment() + self.lease_s * TRUSTED_SHARE
+
+    def _note(self, job: Job, good_until: float) -> None:
+        self._jobs[job.id] = job
+        self._good_until[job.id] = good_until
+
+    def _extend(self, job: Job, good_until: float) -> None:
+        if self._jobs.get(job.id) is job:  # it may have ended, or been leased anew, while the store was asked
+            self._good_until[job.id] = max(good_until, self._good_until[job.id])
 
     async def keep_renewing(self) -> None:
         """Renew until cancelled. The caller restarts this when the store fails; the leases bridge the gap."""

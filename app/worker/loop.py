@@ -176,7 +176,7 @@ class Worker:
                     self._runner.stop(job_id)
 
     async def _beat(self) -> None:
-        given_at = self._clock.monotonic()
+        given_at = self._leases.moment()
         await self._overview.beat()
         await self._leases.seen(given_at)
 

@@ -173,6 +173,8 @@ class Rescue:
             await self._end_leased(job, error)
 
     async def _end_leased(self, job: Job, error: QuartetError | None) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._leases.work(job, task)  # who loses the lease ends nothing any more
         try:
             if error is not None and job.checkpoint and job.result is None and not job.stop:
                 # A task that was made and paid for needs no budget to be followed, only its instance.
