@@ -59,7 +59,7 @@ class Call:
     """One call on its way; times are the monotonic clock's. `secret` is what its problems must not show.
 
     Until `early_until` a 404 may mean that Discord has not made the webhook yet. One that is not `idempotent` is never
-    made again once Discord may have heard it. `may_go` is asked once more when its first byte is about to leave.
+    made again once Discord may have heard it. `may_go` is asked when its head and when its body are about to leave.
     """
 
     method: str
