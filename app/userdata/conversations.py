@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.jobs.job import Job
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -47,10 +49,11 @@ class Conversations(Protocol):
     async def turn(self, job_id: str, *, user_id: str) -> Turn | None:
         """Return one turn of this user's."""
 
-    async def add(self, turn: Turn) -> None:
+    async def add(self, turn: Turn, *, job: Job | None = None) -> None:
         """Keep a turn, durably; adding the same job's turn again replaces it.
 
-        A turn asked before the conversation was last started over is not kept.
+        A turn asked before the conversation was last started over is not kept; nor, with a `job`, one of a lease that
+        is not current any more.
         """
 
     async def start_over(self, user_id: str, channel_id: str, *, now: float) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from app.jobs.job import Job
 from app.jobs.redis_engine import RedisEngine
 from app.userdata.conversations import Remembered, Turn
 
@@ -28,6 +29,10 @@ EVERY_CHANNEL = ""
 """The channel of a fresh start that holds for all of them."""
 
 _ADD = """
+if ARGV[11] ~= '' then
+  local state, fence = unpack(redis.call('HMGET', KEYS[6], 'state', 'fence'))
+  if state ~= 'running' or fence ~= ARGV[11] then return 0 end
+end
 for _, at in ipairs(redis.call('HMGET', KEYS[4], ARGV[3], '')) do
   if at and tonumber(at) > tonumber(ARGV[4]) then return 0 end
 end
@@ -43,8 +48,8 @@ redis.call('EXPIRE', KEYS[3], ARGV[9])
 redis.call('EXPIRE', KEYS[5], ARGV[9])
 return 1
 """
-"""turn, turns, channels, fresh, turn_ages; job, user, channel, at, question, answer, private, characters, TTL, `new`
-(if a turn that is there already is to stay as it is)."""
+"""turn, turns, channels, fresh, turn_ages, the job; job, user, channel, at, question, answer, private, characters, TTL,
+`new` (if a turn that is there already is to stay as it is), the fence (empty: it is not asked for)."""
 
 _TURNS = """
 local found = {}
@@ -147,19 +152,20 @@ class RedisConversations:
         turn = turn_of(job_id, cast(dict[bytes, bytes], found)) if found else None
         return turn if turn is not None and turn.user_id == user_id else None
 
-    async def add(self, turn: Turn) -> None:
-        await self.keep(turn, replace=True)
+    async def add(self, turn: Turn, *, job: Job | None = None) -> None:
+        await self.keep(turn, replace=True, job=job)
 
-    async def keep(self, turn: Turn, *, replace: bool) -> bool:
+    async def keep(self, turn: Turn, *, replace: bool, job: Job | None = None) -> bool:
         """Do what `add` does and return whether it was kept; without `replace`, one that is there stays as it is."""
         key, user, channel = self._engine.key, turn.user_id, turn.channel_id
         keys = [
             key("turn", turn.job_id), key("turns", user, channel), key("channels", user), key("fresh", user),
-            key("turn_ages"),
+            key("turn_ages"), key("job", turn.job_id),
         ]  # fmt: skip
         arguments = (
             turn.job_id, user, channel, turn.asked_at, turn.question, turn.answer, int(turn.private),
-            len(turn.question) + len(turn.answer), self._ttl_s, "" if replace else "new")  # fmt: skip
+            len(turn.question) + len(turn.answer), self._ttl_s, "" if replace else "new",
+            job.fence if job else "")  # fmt: skip
         return bool(await self._engine.run(self._add, keys, arguments))
 
     async def start_over(self, user_id: str, channel_id: str, *, now: float) -> int:

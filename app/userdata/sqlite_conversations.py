@@ -6,12 +6,17 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from app.jobs.job import Job
+from app.jobs.schema import RUNNING
 from app.jobs.sqlite_engine import SqliteEngine
 from app.userdata.conversations import Remembered, Turn
 
 DAY_S = 86_400.0
 EVERY_CHANNEL = ""
 """The channel of a fresh start that holds for all of them."""
+
+HELD = f"SELECT 1 FROM jobs WHERE id=? AND fence=? AND state='{RUNNING}'"
+"""Whether a lease is current."""
 
 _COLUMNS = "job_id, user_id, channel_id, asked_at, question, answer, private"
 _STARTED_OVER = "SELECT 1 FROM fresh_starts WHERE user_id=? AND channel_id IN (?, '') AND at>?"
@@ -43,8 +48,10 @@ class SqliteConversations:
         row = await self._engine.read(lambda connection: connection.execute(select, (job_id, user_id)).fetchone())
         return _turn(row) if row else None
 
-    async def add(self, turn: Turn) -> None:
+    async def add(self, turn: Turn, *, job: Job | None = None) -> None:
         def write(connection: sqlite3.Connection) -> None:
+            if job is not None and not connection.execute(HELD, (job.id, job.fence)).fetchone():
+                return
             whose = (turn.user_id, turn.channel_id, turn.asked_at)
             if connection.execute(_STARTED_OVER, whose).fetchone():
                 return

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.jobs.job import Job
-from app.jobs.schema import RUNNING
 from app.jobs.sqlite_engine import SqliteEngine
+from app.userdata.sqlite_conversations import HELD
 from app.userdata.usage import Usage, UsageTotal
 
 NO_GUILD = ""
@@ -20,7 +20,6 @@ _ADD = (
     f"INSERT INTO usage (day, user_id, guild_id, kind, {', '.join(_SUMS)}) VALUES (?,?,?,?,1,?,?,?,?,?) "
     f"ON CONFLICT (user_id, day, guild_id, kind) DO UPDATE SET {', '.join(f'{s}={s}+excluded.{s}' for s in _SUMS)}"
 )
-_HELD = f"SELECT 1 FROM jobs WHERE id=? AND fence=? AND state='{RUNNING}'"
 _TOTALS = ", ".join(f"sum({name})" for name in _SUMS)
 
 
@@ -36,7 +35,7 @@ class SqliteUsage:
         values = (day, user_id, guild_id or NO_GUILD, kind, *(getattr(usage, name) for name in _SUMS[1:]))
 
         def write(connection: sqlite3.Connection) -> None:
-            if job is None or connection.execute(_HELD, (job.id, job.fence)).fetchone():
+            if job is None or connection.execute(HELD, (job.id, job.fence)).fetchone():
                 connection.execute(_ADD, values)
 
         await self._engine.write(write)

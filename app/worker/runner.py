@@ -261,12 +261,9 @@ class Runner:
             # Kept by an earlier run, which took the lease of then.
             if not await self._persist(job, lambda: self._leases.confirm(job)):
                 raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
+            await self._persist(job, lambda: self._remember(job, ended))
         else:
-            await self._persist(job, lambda: self._store.keep(job, packed))
-        if ended.turn is not None:
-            turn = ended.turn
-            # Before anybody sees the answer, so that the very next question can lean on it.
-            await self._persist(job, lambda: self._services.conversations.add(turn))
+            await self._persist(job, lambda: self._keep(job, packed, ended))
         started = self._clock.monotonic()
         outcome, error = await self._delivery.deliver(job, interaction, ended)
         self._leases.delivered(job)
@@ -275,6 +272,15 @@ class Runner:
         finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
         await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
         self.journal.finished(job, finish)
+
+    async def _keep(self, job: Job, packed: bytes, ended: Ended) -> None:
+        # Asked for in one turn, these are one transaction.
+        await asyncio.gather(self._store.keep(job, packed), self._remember(job, ended))
+
+    async def _remember(self, job: Job, ended: Ended) -> None:
+        """Keep the turn before anybody sees the answer, so that the very next question can lean on it."""
+        if ended.turn is not None:
+            await self._services.conversations.add(ended.turn, job=job)
 
     async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
         # Asked for in one turn, these are one transaction.

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.errors import StoreUnavailable
+from app.errors import LeaseLost, StoreUnavailable
 from app.jobs.job import Finish, Job, Outcome
 from app.jobs.redis_engine import RedisEngine
 from app.jobs.redis_store import RedisJobStore
@@ -99,6 +99,26 @@ class TestConversations:
         await here.add(replace(turn("1"), answer="better"))
         (kept,) = await here.turns("5", "7", since=0, private=False)
         assert kept.answer == "better"
+
+    async def test_under_lease(self, here: Conversations, engines: tuple[Engine, Engine]) -> None:
+        """With a job a turn is kept only under its current lease, asked for together with the answer or not.
+
+        Who lost the lease must not write over what the user was shown, not even where nobody has answered yet.
+        """
+        jobs = jobs_on(engines[0])
+        await jobs.put(new("1"))
+        (old,) = await jobs.lease(request(1))
+        (current,) = await jobs.lease(request(2, now=NOW + 600))
+        outcomes = await asyncio.gather(
+            jobs.keep(old, b"stale"), here.add(replace(turn("1"), answer="stale"), job=old), return_exceptions=True
+        )
+        assert isinstance(outcomes[0], LeaseLost)
+        assert await self.ids(here) == ""
+        await asyncio.gather(jobs.keep(current, b"answer"), here.add(turn("1"), job=current))
+        await here.add(replace(turn("1"), answer="stale"), job=old)
+        await jobs.finish(current, Finish(Outcome.ANSWERED, NOW + 601))
+        await here.add(replace(turn("1"), answer="late"), job=current)
+        assert await here.turn("1", user_id="5") == turn("1")
 
     async def test_start_over(self, here: Conversations, there: Conversations) -> None:
         """After a fresh start nothing asked before it is remembered, not even an answer that ends only then."""

@@ -29,7 +29,7 @@ class MemoryConversations:
     async def turn(self, job_id: str, *, user_id: str) -> Turn | None:
         return next((t for t in self.kept if (t.job_id, t.user_id) == (job_id, user_id)), None)
 
-    async def add(self, turn: Turn) -> None:
+    async def add(self, turn: Turn, *, job: Job | None = None) -> None:
         self.kept = [t for t in self.kept if t.job_id != turn.job_id] + [turn]
 
     async def start_over(self, user_id: str, channel_id: str, *, now: float) -> int:

@@ -298,7 +298,7 @@ class MemoryConversations:
     async def turn(self, job_id: str, *, user_id: str) -> Turn | None:
         return next((turn for turn in self.kept if (turn.job_id, turn.user_id) == (job_id, user_id)), None)
 
-    async def add(self, turn: Turn) -> None:
+    async def add(self, turn: Turn, *, job: Job | None = None) -> None:
         self.kept = [*(kept for kept in self.kept if kept.job_id != turn.job_id), turn]
 
     async def start_over(self, user_id: str, channel_id: str, *, now: float) -> int:
