@@ -1,8 +1,9 @@
 """One SQLite file shared by all instances of a host, with group commit off the event loop.
 
 Writes are functions of a connection. What is asked for in one turn of the event loop, and whatever gathers while the
-disk is busy, becomes one transaction (`BEGIN IMMEDIATE` … `COMMIT`) on a thread of its own; a caller's await returns
-only after the commit, which with WAL and `synchronous=FULL` means on disk (https://www.sqlite.org/pragma.html).
+disk is busy or another instance writes, becomes one transaction (`BEGIN IMMEDIATE` … `COMMIT`) on a thread of its own;
+a caller's await returns only after the commit, which with WAL and `synchronous=FULL` means on disk
+(https://www.sqlite.org/pragma.html). Instances take turns (app/jobs/sqlite_turn.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from app.errors import QuartetError, StoreUnavailable
 from app.jobs.file_system import why_unfit
 from app.jobs.sqlite_lock import end_stopped_holder
 from app.jobs.sqlite_migration import migrate
+from app.jobs.sqlite_turn import Turn
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
@@ -33,6 +35,9 @@ BUSY_TIMEOUT_S = 2.0
 
 LOOK_AFTER_S = 0.4
 """How long it waits before it looks who holds the lock."""
+
+TURN_WITHIN_S = 0.4
+"""How long it waits for its turn before it does without."""
 
 LARGEST_BATCH = 1024
 
@@ -177,11 +182,23 @@ class SqliteEngine:
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
 
-    def _prepare(self) -> sqlite3.Connection:
+    def _prepare(self) -> tuple[sqlite3.Connection, Turn]:
         if reason := why_unfit(self.path):
             raise StoreUnavailable(f"{self.path} {reason}")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_private(self.path)
+        turn = Turn(self.path)
+        in_turn = turn.take(BUSY_TIMEOUT_S)  # instances that start together would find it locked
+        try:
+            connection = self._prepared()
+        except BaseException:
+            turn.close()
+            raise
+        if in_turn:
+            turn.give_back()
+        return connection, turn
+
+    def _prepared(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
             _check(connection, self.path)
@@ -206,7 +223,7 @@ class SqliteEngine:
     def _write_loop(self, opened: asyncio.Future[None]) -> None:
         assert self._loop is not None
         try:
-            connection = self._prepare()
+            connection, turn = self._prepare()
         except (OSError, sqlite3.Error, StoreUnavailable) as error:
             reason = error if isinstance(error, StoreUnavailable) else StoreUnavailable(f"{self.path}: {error}")
             self._loop.call_soon_threadsafe(_settle, [_Pending(opened, error=reason)])
@@ -214,29 +231,37 @@ class SqliteEngine:
         self._loop.call_soon_threadsafe(_settle, [_Pending(opened)])
         running = True
         while running:
-            batch, running = self._gather()
-            if batch:
-                self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(_settle, batch)
+            first = self._queue.get()
+            if first is None:
+                break
+            asked_at = time.monotonic()
+            in_turn = turn.take(TURN_WITHIN_S)
+            if not in_turn and time.monotonic() - asked_at >= TURN_WITHIN_S:
+                end_stopped_holder(self.path)
+            try:
+                batch, running = self._gather(first)
+                self._commit(connection, batch, asked_at + BUSY_TIMEOUT_S)
+            finally:
+                if in_turn:
+                    turn.give_back()
+            self._loop.call_soon_threadsafe(_settle, batch)
         connection.close()
+        turn.close()
 
-    def _gather(self) -> tuple[list[_Pending], bool]:
-        """Wait for work, then take all there is; False once the engine closes."""
-        batch: list[_Pending] = []
-        asked = self._queue.get()
-        while asked is not None:
-            batch += asked
-            if len(batch) >= LARGEST_BATCH:
-                return batch, True
+    def _gather(self, batch: list[_Pending]) -> tuple[list[_Pending], bool]:
+        """Add all that is asked for by now; False once the engine closes."""
+        while len(batch) < LARGEST_BATCH:
             try:
                 asked = self._queue.get_nowait()
             except queue.Empty:
-                return batch, True
-        return batch, False
+                break
+            if asked is None:
+                return batch, False
+            batch += asked
+        return batch, True
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
+    def _begin(self, connection: sqlite3.Connection, give_up: float) -> None:
         """Take the write lock. Others hold it for milliseconds; one that was stopped would do so for ever."""
-        give_up = time.monotonic() + BUSY_TIMEOUT_S
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -247,11 +272,11 @@ class SqliteEngine:
             else:
                 return
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending]) -> None:
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending], give_up: float) -> None:
         try:
             if _identity(self.path) != self._identity:
                 raise StoreUnavailable("it is not the file that was opened: put that one back, or restart")
-            self._begin(connection)
+            self._begin(connection, give_up)
             wanted = [pending for pending in batch if not pending.future.cancelled()]
             _run_batched(connection, wanted)
             for pending in wanted:
