@@ -116,4 +116,11 @@ MIGRATIONS = (
     CREATE INDEX usage_of_guild ON usage (guild_id, day);
     CREATE INDEX usage_by_day ON usage (day);
     """,
+    # Every index costs each job that is accepted. So all that is asked of waiting jobs is answered from `jobs_lanes`,
+    # which grows at the end of each lane only; one that is sorted by users is written to all over.
+    """
+    DROP INDEX jobs_waiting;
+    DROP INDEX jobs_turns;
+    CREATE INDEX jobs_lanes ON jobs (home, kind, seq, user_id, received_at) WHERE state='waiting';
+    """,
 )

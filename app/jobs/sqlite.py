@@ -6,41 +6,23 @@ import asyncio
 import json
 import math
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from app.errors import LeaseLost
-from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, Repeat, ServedBecause
+from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome, ServedBecause
 from app.jobs.schema import DONE, RUNNING, WAITING
+from app.jobs.sqlite_accepting import REPEATABLE, accepted, put_all
+from app.jobs.sqlite_choosing import choose
 from app.jobs.sqlite_engine import SqliteEngine
-from app.jobs.sqlite_leasing import choose, lease, take
+from app.jobs.sqlite_leasing import lease, take
+from app.jobs.sqlite_queue import UNSERVED
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
-
-_PUT_COLUMNS = "id, kind, user_id, home, state, received_at, expires_at, payload, put_by, guild_id, channel_id"
-_PUT_ROW = f"(?,?,?,?,'{WAITING}',?,?,?,?,?,?)"
-_PUT_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
-"""Rows for each INSERT: every step of a statement hands the interpreter lock back and forth, so rows go in bulk."""
 
 _NEVER = "never"
 """The `repeat` of an open job whose user has had everything forgotten meanwhile: its payload goes when it ends."""
 
-_REPEATABLE = f"id=? AND user_id=? AND state='{DONE}' AND payload IS NOT NULL"
-_USED = (
-    f"SELECT (SELECT count(*) FROM jobs WHERE state='{DONE}' AND user_id=:user AND received_at>=:since) + "
-    f"(SELECT count(*) FROM jobs WHERE state='{RUNNING}' AND user_id=:user AND received_at>=:since) + "
-    f"(SELECT count(*) FROM jobs WHERE state='{WAITING}' AND user_id=:user AND received_at>=:since)"
-)
-"""Three counts, because each state has an index of its own."""
-
-_UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
-
-_UNSERVED_ROWS = (
-    f"WITH open AS MATERIALIZED (SELECT seq FROM jobs WHERE state='{WAITING}' {{home}} UNION ALL "
-    f"SELECT seq FROM jobs WHERE state='{RUNNING}' AND lease_until<:now {{home}}) "
-    "SELECT id, kind, home, received_at, expires_at FROM jobs "
-    "WHERE seq IN (SELECT seq FROM open ORDER BY seq LIMIT :limit) ORDER BY seq"
-)
-"""The states apart, as each has an index of its own: together they would have all finished jobs read, every second."""
+_IS_UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
 Row = tuple[Any, ...]
 
@@ -52,14 +34,14 @@ class SqliteJobStore:
         self._engine = engine
 
     def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> asyncio.Future[PutResult]:
-        return self._engine.write_batched(_put_all, (job, limits))
+        return self._engine.write_batched(put_all, (job, limits))
 
     async def knows(self, job_id: str) -> bool:
         select = "SELECT 1 FROM jobs WHERE id=?"
         return await self._engine.read(lambda connection: connection.execute(select, (job_id,)).fetchone()) is not None
 
     async def repeatable(self, job_id: str, *, user_id: str) -> RepeatableJob | None:
-        select = f"SELECT kind, payload FROM jobs WHERE {_REPEATABLE}"
+        select = f"SELECT kind, payload FROM jobs WHERE {REPEATABLE}"
         row = await self._engine.read(lambda connection: connection.execute(select, (job_id, user_id)).fetchone())
         return RepeatableJob(*row) if row else None
 
@@ -79,7 +61,7 @@ class SqliteJobStore:
 
     async def lease_one(self, job_id: str, *, owner: int, now: float, lease_s: float) -> Job | None:
         def write(connection: sqlite3.Connection) -> Job | None:
-            select = f"SELECT seq, home FROM jobs WHERE id=? AND {_UNSERVED}"
+            select = f"SELECT seq, home FROM jobs WHERE id=? AND {_IS_UNSERVED}"
             found = connection.execute(select, (job_id, now)).fetchone()
             if found is None:
                 return None
@@ -89,9 +71,8 @@ class SqliteJobStore:
         return await self._engine.write(write)
 
     async def unserved(self, *, now: float, home: int | None = None, limit: int = 100) -> list[WaitingJob]:
-        select = _UNSERVED_ROWS.format(home="" if home is None else "AND home=:home")
         values = {"now": now, "home": home, "limit": limit}
-        rows = await self._engine.read(lambda connection: connection.execute(select, values).fetchall())
+        rows = await self._engine.read(lambda connection: connection.execute(UNSERVED, values).fetchall())
         return [WaitingJob(*row) for row in rows]
 
     async def renew(self, owner: int, fences: Mapping[str, int], *, until: float) -> Collection[str]:
@@ -168,8 +149,7 @@ class SqliteJobStore:
         )
 
     async def accepted(self, user_id: str, *, since: float) -> int:
-        values = {"user": user_id, "since": since}
-        return int(await self._engine.read(lambda connection: connection.execute(_USED, values).fetchone()[0]))
+        return await self._engine.read(lambda connection: accepted(connection, user_id, since))
 
     async def history(
         self, *, user_id: str | None = None, since: float = 0.0, until: float = math.inf, limit: int = 20
@@ -214,75 +194,6 @@ class SqliteJobStore:
                 raise LeaseLost(f"job {job.id}: lease {job.fence} is not current any more")
 
         await self._engine.write(write)
-
-
-def _put_all(connection: sqlite3.Connection, arguments: Sequence[tuple[NewJob, PutLimits]]) -> list[PutResult]:
-    """Record what is new and within the limits; all of a batch share the bound of its first on what may wait."""
-    select = f"SELECT id FROM jobs WHERE id IN ({','.join('?' * len(arguments))})"
-    known = {row[0] for row in connection.execute(select, [job.id for job, _ in arguments])}
-    room = _room(connection, arguments[0][1].max_waiting)
-    fresh: list[NewJob] = []
-    results = []
-    for job, limits in arguments:
-        result = PutResult.DUPLICATE if job.id in known else _admitted(connection, job, limits, fresh, room)
-        if result is PutResult.ACCEPTED:
-            known.add(job.id)
-            fresh.append(job)
-        results.append(result)
-    for chunk in _chunks(fresh):
-        insert = f"INSERT INTO jobs ({_PUT_COLUMNS}) VALUES {','.join([_PUT_ROW] * len(chunk))}"
-        connection.execute(insert, [value for job in chunk for value in _put_values(job)])
-    copies = [job.id for (job, _), result in zip(arguments, results, strict=True) if result is PutResult.DUPLICATE]
-    if copies:
-        # Whoever put it first may no longer take it back: somebody else is about to say that it was accepted.
-        update = "UPDATE jobs SET put_by='' WHERE id IN (SELECT value FROM json_each(?))"
-        connection.execute(update, (json.dumps(copies),))
-    return results
-
-
-def _admitted(
-    connection: sqlite3.Connection, job: NewJob, limits: PutLimits, fresh: Sequence[NewJob], room: int
-) -> PutResult:
-    """Say whether a new job may be recorded; `fresh` are those of this batch that will be."""
-    if limits.closed:
-        return PutResult.CLOSED
-    if len(fresh) >= room:
-        return PutResult.FULL
-    if limits.user_quota:
-        used = int(connection.execute(_USED, {"user": job.user_id, "since": limits.day_start}).fetchone()[0])
-        if used + sum(other.user_id == job.user_id for other in fresh) >= limits.user_quota:
-            return PutResult.QUOTA
-    return PutResult.GONE if job.repeats and not _repeated(connection, job) else PutResult.ACCEPTED
-
-
-def _repeated(connection: sqlite3.Connection, job: NewJob) -> bool:
-    """Use up the job that this one repeats, if it may be repeated but once; False if it may not (any more)."""
-    original = (job.repeats, job.user_id)
-    row = connection.execute(f"SELECT repeat FROM jobs WHERE {_REPEATABLE}", original).fetchone()
-    if row is not None and row[0] == Repeat.ONCE.value:
-        connection.execute(f"UPDATE jobs SET payload=NULL, repeat='' WHERE {_REPEATABLE}", original)
-    return row is not None
-
-
-def _room(connection: sqlite3.Connection, max_waiting: int) -> int:
-    """How many more jobs may wait; counting stops at the bound, so a long queue costs no more than a full one."""
-    if max_waiting <= 0:
-        return 1 << 62
-    select = f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE state='{WAITING}' LIMIT ?)"
-    return max_waiting - int(connection.execute(select, (max_waiting,)).fetchone()[0])
-
-
-def _put_values(job: NewJob) -> Row:
-    when = job.received_at, job.expires_at
-    return job.id, job.kind, job.user_id, job.home, *when, job.payload, job.put_by, job.guild_id, job.channel_id
-
-
-def _chunks(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
-    start = 0
-    for size in _PUT_CHUNKS:
-        while len(jobs) - start >= size:
-            yield jobs[start : start + size]
-            start += size
 
 
 def _finished(row: Row) -> FinishedJob:

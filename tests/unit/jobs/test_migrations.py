@@ -22,6 +22,7 @@ from tests.unit.jobs.kit import opened
 
 NOW = 1_800_000_030.0
 DUMP = Path(__file__).with_name("schema_1.sql")
+DUMP_2 = Path(__file__).with_name("schema_2.sql")
 
 ADDITIVE = (
     *MIGRATIONS,
@@ -41,6 +42,12 @@ def left_by_version_1(path: Path) -> None:
     """Make the file that the dump is of."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(DUMP.read_text())
+
+
+def left_by_schema_2(path: Path) -> None:
+    """Make the file that the dump of schema 2 is of."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(DUMP_2.read_text())
 
 
 def version_of(path: Path) -> int:
@@ -114,10 +121,24 @@ class TestUpgrade:
     async def test_an_upgraded_file_is_shaped_like_a_new_one(self, tmp_path: Path) -> None:
         """No table, column or index is only in the one or only in the other."""
         left_by_version_1(tmp_path / "old.db")
-        for name in ("old.db", "new.db"):
+        left_by_schema_2(tmp_path / "later.db")
+        for name in ("old.db", "later.db", "new.db"):
             async with opened(tmp_path / name, MIGRATIONS):
                 pass
-        assert shape_of(tmp_path / "old.db") == shape_of(tmp_path / "new.db")
+        assert shape_of(tmp_path / "old.db") == shape_of(tmp_path / "later.db") == shape_of(tmp_path / "new.db")
+
+    async def test_schema_2_goes_on_beside_its_own_instances(self, tmp_path: Path) -> None:
+        """Only indexes changed since: the upgrade waits for nobody, keeps no copy, and all that was open goes on."""
+        path = tmp_path / "quartet.db"
+        left_by_schema_2(path)
+        async with alive(path, 3):
+            engine = SqliteEngine(path, MIGRATIONS, OLDEST_COMPATIBLE)
+            await engine.open()
+            jobs = await SqliteJobStore(engine).lease(LeaseRequest(2, 9, NOW, 20, {"chat": 9, "image": 9, "video": 9}))
+            await engine.close()
+        assert {job.id: job.stop for job in jobs} == {"1001": False, "1002": False, "1003": True, "1004": False}
+        assert version_of(path) == len(MIGRATIONS)
+        assert not (tmp_path / "quartet.db.schema-2").exists()
 
     async def test_the_file_as_it_was_is_kept(self, tmp_path: Path) -> None:
         """A private copy of schema 1 lies beside it, whole: with it the old version can go on."""
@@ -149,7 +170,8 @@ class TestUpgrade:
         left_by_version_1(path)
         async with alive(path, 3):
             said = await refusal(path, MIGRATIONS, OLDEST_COMPATIBLE)
-        assert "(3)" in said and "schema 1" in said and "schema 2" in said and "Stop all instances" in said
+        assert "(3)" in said and "schema 1" in said and "Stop all instances" in said
+        assert f"schema {len(MIGRATIONS)}" in said
         assert version_of(path) == 1
 
     async def test_instances_that_died_do_not_keep_it_waiting(
@@ -228,8 +250,9 @@ class TestRollback:
     async def test_what_may_be_ignored_is_said_by_the_latest(self, tmp_path: Path) -> None:
         """An addition allowed older programs; the change after it allows them no more."""
         path = tmp_path / "quartet.db"
-        for migrations, oldest in ((ADDITIVE, 2), ((*ADDITIVE, "DROP TABLE moods"), 4)):
+        changed = (*ADDITIVE, "DROP TABLE moods")
+        for migrations, oldest in ((ADDITIVE, OLDEST_COMPATIBLE), (changed, len(changed))):
             engine = SqliteEngine(path, migrations, oldest)
             await engine.open()
             await engine.close()
-        assert "schema 4" in await refusal(path, MIGRATIONS, OLDEST_COMPATIBLE)
+        assert f"schema {len(changed)}" in await refusal(path, MIGRATIONS, OLDEST_COMPATIBLE)

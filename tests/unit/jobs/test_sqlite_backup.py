@@ -266,6 +266,8 @@ class TestRestore:
         async with jobs_in(path):
             write_backup(path, backup)
         with contextlib.closing(sqlite3.connect(backup)) as connection:
+            connection.execute("DELETE FROM compatibility")
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
+            connection.commit()
         with pytest.raises(BackupUnusable, match=f"schema {len(MIGRATIONS) + 1}.* up to {len(MIGRATIONS)}"):
             restore(path, backup)

@@ -11,17 +11,21 @@ import sqlite3
 import pytest
 
 from app.jobs.schema import MIGRATIONS
-from app.jobs.sqlite import _UNSERVED_ROWS
-from app.jobs.sqlite_leasing import _CANDIDATES
+from app.jobs.sqlite_accepting import _QUEUED
+from app.jobs.sqlite_choosing import FIRST_LOOK, FRONT, TURNS
+from app.jobs.sqlite_leasing import STILL
+from app.jobs.sqlite_queue import UNSERVED
 
-VALUES = ("now", "home", "limit", "kinds", "owner", "user_limit", "stale", "known", "dead", "dead_before", "held",
-          "lives", "spent", "full")  # fmt: skip
+VALUES = [
+    "now", "home", "limit", "owner", "user_limit", "stale", "known", "dead", "dead_before", "held", "lives",
+    "spent", "full", "lanes", "met", "all", "after", "size", "rank", "turn", "only", "few", "since", "users",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "statement",
-    [_UNSERVED_ROWS.format(home=""), _UNSERVED_ROWS.format(home="AND home=:home"), _CANDIDATES],
-    ids=["unserved", "unserved of a home", "candidates"],
+    [UNSERVED, FIRST_LOOK, FRONT, TURNS, STILL, _QUEUED],
+    ids=["unserved", "first look", "front", "turns", "still", "queued"],
 )
 def test_open_jobs_are_found_by_their_own_indexes(statement: str) -> None:
     """No step of the plan goes through the whole table."""
@@ -31,5 +35,5 @@ def test_open_jobs_are_found_by_their_own_indexes(statement: str) -> None:
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", dict.fromkeys(VALUES, "0")).fetchall()
     steps = [row[3] for row in plan]
     connection.close()
-    assert any("jobs_waiting" in step or "jobs_turns" in step for step in steps)
+    assert any("USING INDEX jobs_lanes" in step or "USING INTEGER PRIMARY KEY (rowid=?)" in step for step in steps)
     assert [step for step in steps if step == "SCAN jobs"] == []
