@@ -48,6 +48,7 @@ from app.worker.loop import Worker
 from app.worker.removal import Removal
 from app.worker.rescue import Rescue
 from app.worker.runner import Runner
+from app.worker.second_look import SecondLook
 
 DRAIN_S = 20.0
 """How long running jobs may go on after SIGTERM; what is not done by then is handed back."""
@@ -105,6 +106,7 @@ class Instance:
         token = settings.discord_token.get_secret_value()
         self._channels = ChannelClient(self._follow_up.caller, settings.discord_api_url, token, self.clock)
         self._removal = Removal(self._follow_up, self._channels, self.store, self.clock)
+        self._second_look = SecondLook(self._follow_up, self.clock)
         self._chat = providing.chat(settings, self._provider_http, self.clock, on_rate=self.keys[OPENAI].learn)
         self.worker = self._make_worker()
         self.intake = self._make_intake()
@@ -218,7 +220,9 @@ class Instance:
             moment=since_boot,
         )
         late = LateAnswers(self._follow_up, self._channels, self.store, self.clock, holds=leases.holds)
-        delivery = Delivery(self._follow_up, self.store, self.clock, holds=leases.holds, late=late)
+        delivery = Delivery(
+            self._follow_up, self.store, self.clock, holds=leases.holds, late=late, second_look=self._second_look
+        )
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,
@@ -302,6 +306,7 @@ class Instance:
             stack.push_async_callback(self.storage.cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
             stack.push_async_callback(self._removal.close)
+            stack.push_async_callback(self._second_look.close)
             stack.callback(self.feed.close)
             await self._adopt_clock()
             await self.keys.restore()

@@ -34,7 +34,7 @@ _EARLY_BACKOFF_S = (0.25, 2.0)
 _FAILURE_BACKOFF_S = (0.5, 8.0)
 _BLIND_BACKOFF_S = (5.0, 60.0)
 
-_UNCLEAR = frozenset({Verdict.TIMED_OUT, Verdict.NETWORK, Verdict.UNAVAILABLE})
+UNCLEAR = frozenset({Verdict.TIMED_OUT, Verdict.NETWORK, Verdict.UNAVAILABLE})
 """Verdicts after which the call may have been done all the same."""
 
 OnCall = Callable[[str, float], None]
@@ -155,7 +155,7 @@ class Caller:
             raise AnswerRejected(reply.problem, too_large=reply.verdict is Verdict.TOO_LARGE)
         if reply.verdict is Verdict.BLOCKED:
             raise DiscordUnavailable(reply.problem)
-        if not call.idempotent and reply.reached and reply.verdict in _UNCLEAR:
+        if not call.idempotent and reply.reached and reply.verdict in UNCLEAR:
             raise DeliveryUnknown(reply.problem)
 
     def _pause(self, call: Call) -> float:

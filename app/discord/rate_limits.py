@@ -111,6 +111,9 @@ class TokenState:
     ephemeral: bool | None = None
     """Whether only the user sees the original; None until Discord has said."""
 
+    unanswered: bool = False
+    """Whether Discord never said what became of a progress edit: it may still be done, even after the answer."""
+
     windows: dict[tuple[str, int], Window] = field(default_factory=dict)
     called_at: float = -math.inf
     blocked_until: float = 0.0

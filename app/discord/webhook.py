@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx2
 
 from app.clock import Clock
-from app.discord.caller import Call, Caller, OnCall, Reply
+from app.discord.caller import UNCLEAR, Call, Caller, OnCall, Reply
 from app.discord.rate_limits import NoTimeLeft, TokenState, held_before, wait_until_at
 from app.discord.replies import Message, edit_payload, post_payload
 from app.discord.verdicts import Verdict
@@ -164,6 +164,11 @@ class FollowUpClient:
         finally:
             self.caller.states.leave(state)
 
+    def unanswered(self, token: str) -> bool:
+        """Whether Discord never said what became of some progress edit: it may still be done, even after the answer."""
+        state = self.caller.states.of(token)
+        return state is not None and state.unanswered
+
     async def original(self, token: str, *, within_s: float) -> Mapping[str, Any]:
         """Return the original as Discord shows it now; raises `AnswerGone` or `DiscordUnavailable`."""
         now = self._clock.now()
@@ -222,7 +227,7 @@ class FollowUpClient:
                     await wait_until_at(self._clock, self.caller.ready_at(state, spare=1), call.deadline)
                 if not self._progress_welcome(state):
                     return False
-                reply = await _finish_even_if_cancelled(self.caller.send(call, state, PROGRESS_TIMEOUT_S))
+                reply = await _finish_even_if_cancelled(self._send_progress(call, state))
         except NoTimeLeft:
             return False
         if reply.verdict is Verdict.GONE:
@@ -230,6 +235,11 @@ class FollowUpClient:
         if reply.verdict is Verdict.OK:
             _learn_privacy(state, reply)
         return reply.verdict is Verdict.OK
+
+    async def _send_progress(self, call: Call, state: TokenState) -> Reply:
+        reply = await self.caller.send(call, state, PROGRESS_TIMEOUT_S)
+        state.unanswered = state.unanswered or (reply.reached and reply.verdict in UNCLEAR)
+        return reply
 
     def _progress_welcome(self, state: TokenState) -> bool:
         if state.gone:

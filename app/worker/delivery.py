@@ -20,6 +20,7 @@ from app.journal import facts
 from app.texts import Text
 from app.worker.kept import Ended
 from app.worker.late import SENDING, SENT, LateAnswers, PartStore, is_late, token_ends_at
+from app.worker.second_look import SecondLook
 
 RECORD_RETRY_S = 0.5
 
@@ -50,12 +51,14 @@ class Delivery:
         *,
         holds: Callable[[Job], bool] = lambda job: True,
         late: LateAnswers | None = None,
+        second_look: SecondLook | None = None,
     ) -> None:
         self._follow_up = follow_up
         self._store = store
         self._clock = clock
         self._holds = holds
         self._late = late
+        self._second_look = second_look
 
     async def deliver(self, job: Job, interaction: Interaction, ended: Ended) -> tuple[Outcome, str]:
         """Send the last word; return the outcome as the user saw it, and the error's class name if it changed.
@@ -177,9 +180,13 @@ class Delivery:
         return ended.outcome, ""
 
     async def _send(self, job: Job, interaction: Interaction, message: Message) -> None:
+        if self._second_look is not None:
+            self._second_look.end(job)
         await self._follow_up.edit_original(
             interaction.token, message, received_at=job.received_at, expires_at=token_ends_at(job)
         )
+        if self._second_look is not None:
+            self._second_look.begin(job, interaction, message)
 
 
 def _with_whole(ended: Ended, interaction: Interaction) -> Message:

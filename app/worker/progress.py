@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from app.clock import Clock
+from app.commands.base import PROGRESS_MARK
 from app.discord.graphemes import utf16_length
 from app.discord.replies import Message
 from app.discord.splitting import first_part
@@ -49,6 +50,11 @@ def growing(text: str, locale: Locale) -> str:
     length = len(text) // _MORE_STEP * _MORE_STEP
     # Laying out more than can be shown would cost more with every piece.
     return first_part(text[:CONTENT_MAX], limit - _MORE_UNITS) + _MORE.format(length=length).to(locale) + CURSOR
+
+
+def is_progress(text: str) -> bool:
+    """Whether a message says that more is to come, in any language."""
+    return text.startswith(PROGRESS_MARK) or text.rstrip().endswith(CURSOR.strip())
 
 
 class ProgressReporter:

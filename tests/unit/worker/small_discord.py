@@ -69,7 +69,8 @@ class SmallDiscord:
         elif request.method == "POST":
             self.parts.append(read(request))
             return httpx2.Response(200, json={"id": f"part-{len(self.parts)}", "flags": self.parts[-1].flags})
-        return httpx2.Response(200, json={"id": "original", "flags": flags})
+        content = self.original.content if self.original is not None else ""
+        return httpx2.Response(200, json={"id": "original", "flags": flags, "content": content})
 
     def _channel(self, request: httpx2.Request) -> httpx2.Response:
         self.posts += 1
