@@ -45,6 +45,7 @@ from app.worker.delivery import Delivery
 from app.worker.late import LateAnswers
 from app.worker.leases import LeaseBook
 from app.worker.loop import Worker
+from app.worker.pressure import Pressure
 from app.worker.removal import Removal
 from app.worker.rescue import Rescue
 from app.worker.runner import Runner
@@ -107,7 +108,14 @@ class Instance:
         self._channels = ChannelClient(self._follow_up.caller, settings.discord_api_url, token, self.clock)
         self._removal = Removal(self._follow_up, self._channels, self.store, self.clock)
         self._second_look = SecondLook(self._follow_up, self.clock)
-        self._chat = providing.chat(settings, self._provider_http, self.clock, on_rate=self.keys[OPENAI].learn)
+        self._pressure = Pressure(self.clock)
+        self._chat = providing.chat(
+            settings,
+            self._provider_http,
+            self.clock,
+            on_rate=self.keys[OPENAI].learn,
+            stretch=self._pressure.stretch,
+        )
         self.worker = self._make_worker()
         self.intake = self._make_intake()
         self.edge = Edge(
@@ -236,6 +244,7 @@ class Instance:
             clock=self.clock,
             journal=self.journal,
             resolve=job_command,
+            pressure=self._pressure,
         )
         rescue = Rescue(
             store=self.store,

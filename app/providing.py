@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx2
 
 from app import configured
@@ -18,8 +20,15 @@ from app.settings import InstanceSettings
 from app.users import Users
 
 
-def chat(settings: InstanceSettings, http: httpx2.AsyncClient, clock: Clock, *, on_rate: RateListener) -> OpenAIChat:
-    """Return the chat client; `on_rate` hears what each answer's headers say of the key."""
+def chat(
+    settings: InstanceSettings,
+    http: httpx2.AsyncClient,
+    clock: Clock,
+    *,
+    on_rate: RateListener,
+    stretch: Callable[[], float],
+) -> OpenAIChat:
+    """Return the chat client; `on_rate` hears what each answer's headers say of the key, `stretch` how busy we are."""
     return OpenAIChat(
         settings.openai_api_key.get_secret_value(),
         settings.openai_base_url,
@@ -28,6 +37,7 @@ def chat(settings: InstanceSettings, http: httpx2.AsyncClient, clock: Clock, *, 
         max_output_tokens=settings.openai_max_output_tokens,
         clock=clock,
         on_rate=on_rate,
+        stretch=stretch,
     )
 
 

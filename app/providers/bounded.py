@@ -5,8 +5,8 @@ takes: an answer of 50 MB without a line break would lie in memory in full, seve
 
 And it wakes for every token. A hundred answers of forty tokens a second would take an instance's whole core, most of it
 for waking up; what was shown once a second anyway would be late. So where many answers grow at once, the socket of each
-is read, but for its beginning, as rarely as ten times a second: what gathers meanwhile is read at once. A few answers
-cost little; nobody waits for the end of theirs.
+is read, but for its beginning, as rarely as four times a second, and once a second where the process is late with
+everything: what gathers meanwhile is read at once. A few answers cost little; nobody waits for the end of theirs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from app.providers.wire import ERROR_BODY_BYTES
 
 EVENT_BYTES = 1024 * 1024
 STREAM_BYTES = 32 * 1024 * 1024
-GATHER_S = 0.1
+GATHER_S = 0.25
+GATHER_MOST_S = 1.0
 FEW = 10
 """So many answers at once are read as they come; each one more adds to the pause between two reads."""
 
 GATHER_EACH_S = 0.002
-AT_ONCE = 16
+AT_ONCE = 4
 """So many pieces of an answer are read as they come: the first word must not wait."""
 
 _BLANK_LINES = (b"\n\n", b"\r\r", b"\r\n\r\n")
@@ -36,10 +37,14 @@ _BODY_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):
-    """Sends through `http_client` (never closes it) and bounds what comes back, counted after decompression."""
+    """Sends through `http_client` (never closes it) and bounds what comes back, counted after decompression.
 
-    def __init__(self, http_client: httpx2.AsyncClient) -> None:
+    `stretch` says how many times longer pieces may gather than they usually do: by how busy the process is.
+    """
+
+    def __init__(self, http_client: httpx2.AsyncClient, stretch: Callable[[], float] = lambda: 1.0) -> None:
         self._http_client = http_client
+        self._stretch = stretch
         self._reading = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -63,7 +68,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
     def pause_s(self) -> float:
         """Return how long pieces of an answer gather between two reads, by how many answers are read now."""
-        return min(GATHER_S, max(0, self._reading - FEW) * GATHER_EACH_S)
+        usual = min(GATHER_S, max(0, self._reading - FEW) * GATHER_EACH_S)
+        return min(GATHER_MOST_S, usual * self._stretch())
 
 
 class _Head(httpx2.AsyncByteStream):

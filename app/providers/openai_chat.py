@@ -38,7 +38,8 @@ _END_GRACE_S = 0.1
 class OpenAIChat:
     """A `ChatProvider` for one OpenAI key, or any compatible endpoint at `base_url` (`https://…/v1`).
 
-    `http_client` stays the caller's to close. `max_output_tokens` bounds reasoning and visible tokens together.
+    `http_client` stays the caller's to close. `max_output_tokens` bounds reasoning and visible tokens together;
+    `stretch` is `BoundedTransport`'s.
     """
 
     name = "openai"
@@ -53,10 +54,12 @@ class OpenAIChat:
         max_output_tokens: int,
         clock: Clock,
         on_rate: RateListener | None = None,
+        stretch: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._wire = Wire(self.name, api_key, base_url, http_client, clock, on_rate)
         self._model = model
         self._max_output_tokens = max_output_tokens
+        self._stretch = stretch
         self._client: AsyncOpenAI | None = None
 
     async def warm(self) -> None:
@@ -77,7 +80,9 @@ class OpenAIChat:
             max_retries=0,
             # Stated outright, so that no variable of the environment can put another key in its place.
             default_headers={"authorization": f"Bearer {wire.api_key}"},
-            http_client=httpx2.AsyncClient(transport=BoundedTransport(wire.http_client), trust_env=False),
+            http_client=httpx2.AsyncClient(
+                transport=BoundedTransport(wire.http_client, self._stretch), trust_env=False
+            ),
         )
         client.organization = client.project = None
         return client

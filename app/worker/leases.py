@@ -29,8 +29,11 @@ SURE_FOR_S = DEAD_AFTER_S - 0.5
 TRUSTED_SHARE = 0.75
 """So much of a lease is beyond doubt: it is renewed three times within that, and clocks don't differ by the rest."""
 
-CONFIRM_EVERY_S = 0.25
-"""How often the leases are looked at for what is shown of growing answers, however many grow at once."""
+CONFIRM_EVERY_S = 1.0
+"""How often the leases are looked at for what is shown of growing answers, however many grow at once.
+
+Each look writes every lease of this instance, while everybody's acks wait. That no edit leaves under a lease that may
+have gone to somebody else between two looks is what `holds` sees to."""
 
 
 class LeaseBook:

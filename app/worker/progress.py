@@ -16,6 +16,7 @@ from app.discord.splitting import first_part
 from app.discord.wire import CONTENT_MAX
 from app.errors import AnswerGone
 from app.texts import Locale, Text
+from app.worker.pressure import Pressure
 
 FIRST_AFTER_S = 0.8
 """What is answered sooner needs no progress: Discord itself shows "thinking…" meanwhile."""
@@ -60,7 +61,8 @@ def is_progress(text: str) -> bool:
 class ProgressReporter:
     """One job's progress. `send` edits the message and returns whether it was shown; it raises only `AnswerGone`.
 
-    `pace` returns the seconds until the next edit of a growing answer may go. `components` stand under all of it.
+    `pace` returns the seconds until the next edit of a growing answer may go; under `pressure` it waits longer.
+    `components` stand under all of it.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class ProgressReporter:
         clock: Clock,
         *,
         pace: Callable[[], float] | None = None,
+        pressure: Pressure | None = None,
         components: tuple[Mapping[str, Any], ...] = (),
     ) -> None:
         self._send = send
         self._locale = locale
         self._clock = clock
         self._pace = pace
+        self._pressure = pressure or Pressure(clock)
         self._components = components
         self._word = ""
         self._text = ""
@@ -126,30 +130,29 @@ class ProgressReporter:
         await self._rest(FIRST_AFTER_S)
         while True:
             await self._changed.wait()
-            self._changed.clear()
-            is_text = bool(self._text)
-            content = growing(self._text, self._locale) if is_text else self._word
-            if content == self._shown:
-                # What was added since does not show.
-                await self._clock.sleep(AGAIN_AFTER_S)
-                continue
-            began = self._clock.monotonic()
-            try:
-                shown = await self._send(Message(content, components=self._components))
-            except AnswerGone:
-                return
+            async with self._pressure.turn:
+                self._changed.clear()
+                is_text = bool(self._text)
+                content = growing(self._text, self._locale) if is_text else self._word
+                is_new = content != self._shown  # else what was added since does not show
+                began = self._clock.monotonic()
+                try:
+                    shown = is_new and await self._send(Message(content, components=self._components))
+                except AnswerGone:
+                    return
             if shown:
                 self._shown = content
-            else:
+            elif is_new:
                 self._changed.set()
-            if is_text:
-                await self._clock.sleep(max(self._text_pace(began), 0.0 if shown else AGAIN_AFTER_S))
+            if is_text or not is_new:
+                await self._pressure.sleep(self._text_pace(began) if shown else AGAIN_AFTER_S)
             else:
                 await self._rest(EVERY_S)
 
     def _text_pace(self, began: float) -> float:
         """Return the seconds until the edit after the one that began at this moment."""
-        return self._pace() if self._pace else GROW_EVERY_S - (self._clock.monotonic() - began)
+        pace = self._pace() if self._pace else GROW_EVERY_S - (self._clock.monotonic() - began)
+        return pace + (self._pressure.stretch() - 1) * GROW_EVERY_S
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but no longer than until the first of the text is there: that does not have to keep the pace."""

@@ -21,6 +21,7 @@ from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import Answer, JobCommand, JobContext, Services, spoken
 from app.commands.buttons import stop_row
+from app.commands.derived import remembered
 from app.commands.moderation import moderated
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
@@ -32,7 +33,7 @@ from app.errors import (
     QuartetError,
     StoreUnavailable,
 )
-from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
+from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome, Repeat
 from app.jobs.store import JobStore
 from app.journal import Journal, facts
 from app.userdata.usage import NO_USAGE, Usage
@@ -41,6 +42,7 @@ from app.worker.delivery import Delivery
 from app.worker.endings import CRASHED, apology
 from app.worker.kept import Ended, pack, unpack
 from app.worker.leases import LeaseBook
+from app.worker.pressure import Pressure
 from app.worker.progress import ProgressReporter
 from app.worker.running import CommandStopped, RunningCommand
 
@@ -89,6 +91,7 @@ class Runner:
         clock: Clock,
         journal: Journal,
         resolve: Callable[[Interaction, str], JobCommand] | None = None,
+        pressure: Pressure | None = None,
     ) -> None:
         self._instance = instance
         self._store = store
@@ -99,6 +102,7 @@ class Runner:
         self._overview = overview
         self._clock = clock
         self.journal = journal
+        self._pressure = pressure or Pressure(clock)
         self._resolve = resolve or (lambda _interaction, kind: commands[kind])
         self._running: dict[str, RunningCommand] = {}
 
@@ -209,6 +213,7 @@ class Runner:
             interaction.locale,
             self._clock,
             pace=partial(self._delivery.pace, job, interaction),
+            pressure=self._pressure,
             components=stop_row(job.id, interaction.locale),
         )
 
@@ -269,7 +274,8 @@ class Runner:
         self._leases.delivered(job)
         now = self._clock.now()
         self.journal.delivered(job, outcome.value, error, self._clock.monotonic() - started)
-        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat)
+        body = remembered(interaction) if ended.repeat is not Repeat.NONE else None
+        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat, body)
         await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
         self.journal.finished(job, finish)
 

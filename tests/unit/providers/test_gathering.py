@@ -72,7 +72,7 @@ async def test_the_end_is_read_as_it_comes() -> None:
     assert loop.time() - began < LONG_S
 
 
-def test_a_few_answers_are_not_made_to_wait_and_many_no_longer_than_a_tenth_of_a_second() -> None:
+def test_a_few_answers_are_not_made_to_wait_and_many_a_quarter_of_a_second() -> None:
     """The pause grows with how many answers are read at this moment, and goes with them."""
     reader = BoundedTransport(httpx2.AsyncClient())
     for _ in range(FEW):
@@ -86,6 +86,26 @@ def test_a_few_answers_are_not_made_to_wait_and_many_no_longer_than_a_tenth_of_a
     for _ in range(501):
         reader.ended()
     assert reader.pause_s() == 0
+
+
+def test_a_busy_process_lets_many_answers_gather_longer_and_a_few_not() -> None:
+    """By how busy it is, up to a bound."""
+    stretch = [1.0]
+    reader = BoundedTransport(httpx2.AsyncClient(), lambda: stretch[0])
+
+    def pause_s(stretched: float) -> float:
+        stretch[0] = stretched
+        return reader.pause_s()
+
+    pauses: list[float] = []
+    for answers in (FEW, 10 * FEW, 50 * FEW):
+        while reader._reading < answers:
+            reader.begun()
+        pauses += [pause_s(stretched) for stretched in (1.0, 2.0, 100.0)]
+    assert pauses[:3] == [0, 0, 0]
+    assert pauses[3:5] == pytest.approx([90 * GATHER_EACH_S, 180 * GATHER_EACH_S])
+    assert pauses[6:8] == [bounded.GATHER_S, 2 * bounded.GATHER_S]
+    assert pauses[5] == pauses[8] == bounded.GATHER_MOST_S
 
 
 async def test_the_source_is_closed_when_the_reader_stops() -> None:
