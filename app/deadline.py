@@ -7,7 +7,6 @@ a bound share one timer, which looks ten times a second; so a bound is kept to w
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from types import TracebackType
 from typing import Protocol
 
@@ -58,7 +57,7 @@ class SharedBound:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._open: OrderedDict[Bounded, None] = OrderedDict()
+        self._open: dict[Bounded, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self) -> Deadline:
@@ -83,6 +82,6 @@ class SharedBound:
             deadline = next(iter(self._open))
             if deadline.at > now:
                 break
-            self._open.popitem(last=False)
+            del self._open[deadline]
             deadline.expire()
         self._timer = loop.call_later(LOOK_EVERY_S, self._look, loop) if self._open else None

@@ -82,6 +82,7 @@ class Instance:
         self._traces = self._make_traces()
         self.journal = Journal(self.metrics, self.clock, self._traces)
         self.limits = configured.limits(settings)
+        self._day_limits = self.limits.day
         self._started_at = self.clock.now()
         self._boot_id = boot_id()
         self._warming: asyncio.Task[None] | None = None
@@ -281,7 +282,7 @@ class Instance:
         )
 
     def _day_exhausted(self, kind: str) -> bool:
-        return self.overview.day_exhausted(kind, self.limits.day[kind])
+        return self.overview.day_exhausted(kind, self._day_limits[kind])
 
     def _describe(self) -> InstanceSnapshot:
         settings, acks = self.settings, self.metrics.acks.figures(self.clock.monotonic())

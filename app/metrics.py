@@ -6,7 +6,7 @@ docs/metrics.md describes every one. Labels have few values: no ids, and of erro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, partial
 
 from prometheus_client import (
@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from app.ack_times import AckTimes
 from app.clock import Clock
+from app.histograms import QuickHistogram
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, of use to nobody
 
@@ -63,13 +64,13 @@ class Metrics:
         self.instance = instance
         self.acks = AckTimes()
         self._instance = name
-        # Finding the child costs more than observing, so what happens with each interaction has its child remembered.
-        acks = histogram("quartet_ack_seconds", "From request to answer, by what was answered.", _FAST, "answer")
-        self._acks = cache(partial(acks.labels, name))
+        # What happens with each interaction is counted quickly, or has its child remembered: finding that costs more.
+        self._acks = self._quick(
+            "quartet_ack_seconds", "From request to answer, by what was answered.", _FAST, "answer"
+        )
+        self._store = self._quick("quartet_store_seconds", "Calls to the store, commit included.", _STORE, "operation")
         intake = counter("quartet_intake", "Jobs handed in, by what became of them.", "kind", "result")
         self._intake = cache(partial(intake.labels, name))
-        store = histogram("quartet_store_seconds", "Calls to the store, commit included.", _STORE, "operation")
-        self._store = cache(partial(store.labels, name))
         self._store_errors = counter("quartet_store_errors", "Calls the store could not serve.", "operation")
 
         self._wait = histogram("quartet_queue_wait_seconds", "From acceptance to lease.", _SLOW, "kind", "because")
@@ -92,6 +93,11 @@ class Metrics:
         self._running = gauge.labels(name)
         self._begin_at_zero()
 
+    def _quick(self, name: str, text: str, edges: Sequence[float], label: str) -> QuickHistogram:
+        histogram = QuickHistogram(name, text, edges, label, self._instance)
+        self._registry.register(histogram)
+        return histogram
+
     def _begin_at_zero(self) -> None:
         """Show what an alert looks at before it happens: a rate can't see a series whose first value is 1."""
         for because in STOLEN:
@@ -107,7 +113,7 @@ class Metrics:
 
     def acked(self, answer: str, seconds: float) -> None:
         """An interaction was answered: `deferred`, `instant`, `refused`, `unauthorized`, …"""
-        self._acks(answer).observe(seconds)
+        self._acks.observe(answer, seconds)
         if answer == DEFERRED:
             self.acks.observe(seconds)
 
@@ -117,7 +123,7 @@ class Metrics:
 
     def store_called(self, operation: str, seconds: float, *, failed: bool) -> None:
         """A call to the store ended."""
-        self._store(operation).observe(seconds)
+        self._store.observe(operation, seconds)
         if failed:
             self._store_errors.labels(self._instance, operation).inc()
 

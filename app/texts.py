@@ -19,8 +19,10 @@ class Locale(StrEnum):
 
 def locale_of(*codes: str | None) -> Locale:
     """Return the language for the first Discord locale code that is present; English for any but Korean."""
-    code = next((code for code in codes if code), "")
-    return Locale.KO if code == "ko" else Locale.EN
+    for code in codes:
+        if code:
+            return Locale.KO if code == "ko" else Locale.EN
+    return Locale.EN
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ class Overview:
         self._day_starts_at = day_starts_at
         self._watching_since = clock.monotonic()  # a clock that is adopted at the start may be hours away
         self._counted: dict[tuple[str, int, str], int] = {}
+        self._unexhausted: set[tuple[str, int]] = set()
         self._done_day = day_of(clock.now(), day_starts_at)
         self.view = SystemView(at=clock.now(), members=[Member.unknown(instance) for instance in self._instances])
         self.counts = QueueCounts()
@@ -143,6 +144,7 @@ class Overview:
                 )
             )
         self._done_day = day_of(now, self._day_starts_at)
+        self._unexhausted.clear()
         self.view = SystemView(at=now, members=members)
         return self.view
 
@@ -161,7 +163,12 @@ class Overview:
 
     def day_exhausted(self, kind: str, limit: int) -> bool:
         """Whether every instance has done its `limit` of `kind` today."""
-        return bool(limit) and all(self.done_today(instance, kind) >= limit for instance in self._instances)
+        if not limit or (kind, limit) in self._unexhausted:
+            return False
+        exhausted = all(self.done_today(instance, kind) >= limit for instance in self._instances)
+        if not exhausted:
+            self._unexhausted.add((kind, limit))  # every interaction asks, and a new day only makes it truer
+        return exhausted
 
     async def count_done(self, instance: int, kind: str) -> None:
         """Count a finished job."""
@@ -169,6 +176,7 @@ class Overview:
         value = await self._counters.add(day, done_counter(instance, kind))
         self._counted = {key: count for key, count in self._counted.items() if key[0] == day}
         self._counted[day, instance, kind] = value
+        self._unexhausted.clear()
 
     async def forget(self) -> None:
         """Drop the counters of days that nobody asks for any more."""
