@@ -42,6 +42,9 @@ _NO_TEXT = Text(
 )
 
 
+_REMEMBERED: Final = ("id", "application_id", "type", "token", "data", DERIVED_FIELD)
+
+
 @dataclass(frozen=True, slots=True)
 class Derived:
     """The command a press stands for: parsed JSON, and the same as a raw body."""
@@ -79,6 +82,14 @@ def repeated(press: Interaction, original: bytes, action: Action, of: str) -> De
     if press.message_is_private and data.get("type", CommandType.CHAT_INPUT) == CommandType.CHAT_INPUT:
         data = _with_option(data, PRIVATE, OptionType.BOOLEAN, True)
     return _command(press, data, facts)
+
+
+def remembered(interaction: Interaction) -> bytes:
+    """Return what of a command is worth keeping once it is answered: what was asked, by whom, and the token with which
+    the answer's parts can be deleted for a while. It can be parsed as the interaction that it was."""
+    payload = interaction.payload
+    kept = {name: payload[name] for name in _REMEMBERED if name in payload}
+    return encode({**kept, "user": {"id": interaction.user_id}})
 
 
 def said_private(interaction: Interaction, body: bytes) -> bytes:

@@ -139,7 +139,7 @@ class LeaseRequest:
 class Finish:
     """How a job ended, for the record: `error` is the error's class name or empty, `provider` who made the answer.
 
-    Unless `repeat` is `NONE`, the job's payload is kept, so that its user may have it done again.
+    Unless `repeat` is `NONE`, the job's payload is kept, so that its user may have it done again: of it `body`, or all.
     """
 
     outcome: Outcome
@@ -147,6 +147,7 @@ class Finish:
     provider: str = ""
     error: str = ""
     repeat: Repeat = Repeat.NONE
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class RedisJobStore:
 
     async def finish(self, job: Job, finish: Finish) -> None:
         how = (finish.outcome.value, repr(finish.now), finish.provider, finish.error, finish.repeat.value)
-        await self._under_lease(scripts.FINISH, job, *how)
+        await self._under_lease(scripts.FINISH, job, *how, finish.body or b"")
 
     async def counts(self) -> QueueCounts:
         waiting, running = await self._run(scripts.COUNTS)

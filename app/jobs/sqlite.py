@@ -131,10 +131,18 @@ class SqliteJobStore:
     async def finish(self, job: Job, finish: Finish) -> None:
         await self._change(
             job,
-            f"state='{DONE}', payload=CASE WHEN ?<>'' AND repeat<>'{_NEVER}' THEN payload END, "
+            f"state='{DONE}', payload=CASE WHEN ?<>'' AND repeat<>'{_NEVER}' THEN coalesce(?, payload) END, "
             f"repeat=CASE WHEN repeat<>'{_NEVER}' THEN ? ELSE '' END, checkpoint=NULL, result=NULL, "
             "lease_until=NULL, outcome=?, finished_at=?, provider=?, error=?",
-            (finish.repeat.value, finish.repeat.value, finish.outcome.value, finish.now, finish.provider, finish.error),
+            (
+                finish.repeat.value,
+                finish.body,
+                finish.repeat.value,
+                finish.outcome.value,
+                finish.now,
+                finish.provider,
+                finish.error,
+            ),
         )
 
     async def counts(self) -> QueueCounts:

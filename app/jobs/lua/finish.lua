@@ -1,4 +1,5 @@
--- End a job. ARGV: id, fencing number, outcome, when, provider, error, whether it may be repeated.
+-- End a job. ARGV: id, fencing number, outcome, when, provider, error, whether it may be repeated,
+-- and what is kept of its payload then (nothing: all).
 
 local id = ARGV[1]
 if not is_current(id, ARGV[2]) then
@@ -20,6 +21,9 @@ if again == '' then
   call('HSET', job, unpack(fields))
 else
   call('HSET', job, 'repeat', again)
+  if ARGV[8] ~= '' then
+    call('HSET', job, 'payload', ARGV[8])
+  end
 end
 call('EXPIRE', job, DONE_TTL)
 local mine = key('done', found[2])

@@ -48,6 +48,17 @@ class TestFinish:
 
 
 class TestRepeat:
+    async def test_keeps_of_the_payload_what_it_is_told_to(self, store: JobStore) -> None:
+        """A finished job may be kept shorter; without a word about it, it is kept as it was."""
+        for job_id, body in (("short", b'{"short":1}'), ("whole", None)):
+            job = await leased(store, job_id)
+            await store.finish(job, Finish(Outcome.ANSWERED, NOW, repeat=Repeat.ALWAYS, body=body))
+            found = await store.repeatable(job_id, user_id="5")
+            assert found is not None and found.payload == (body or job.payload)
+        gone = await leased(store, "gone")
+        await store.finish(gone, Finish(Outcome.ANSWERED, NOW, body=b"{}"))
+        assert await store.repeatable("gone", user_id="5") is None
+
     async def test_repeats_a_job_once(self, two: tuple[JobStore, JobStore]) -> None:
         """A job that ended repeatable can be done again by its user, once, whoever is asked at the same time."""
         job = await leased(two[0], "first")
