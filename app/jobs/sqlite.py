@@ -14,13 +14,11 @@ from app.jobs.job import Finish, FinishedJob, Job, LeaseRequest, NewJob, Outcome
 from app.jobs.schema import DONE, RUNNING, WAITING
 from app.jobs.sqlite_accepting import REPEATABLE, accepted, put_all
 from app.jobs.sqlite_choosing import choose
+from app.jobs.sqlite_ending import NEVER, end
 from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.sqlite_leasing import lease, take
 from app.jobs.sqlite_queue import UNSERVED
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
-
-_NEVER = "never"
-"""The `repeat` of an open job whose user has had everything forgotten meanwhile: its payload goes when it ends."""
 
 _IS_UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
@@ -129,21 +127,7 @@ class SqliteJobStore:
         return {row[0] for row in rows}
 
     async def finish(self, job: Job, finish: Finish) -> None:
-        await self._change(
-            job,
-            f"state='{DONE}', payload=CASE WHEN ?<>'' AND repeat<>'{_NEVER}' THEN coalesce(?, payload) END, "
-            f"repeat=CASE WHEN repeat<>'{_NEVER}' THEN ? ELSE '' END, checkpoint=NULL, result=NULL, "
-            "lease_until=NULL, outcome=?, finished_at=?, provider=?, error=?",
-            (
-                finish.repeat.value,
-                finish.body,
-                finish.repeat.value,
-                finish.outcome.value,
-                finish.now,
-                finish.provider,
-                finish.error,
-            ),
-        )
+        await self._engine.write(lambda connection: end(connection, job, finish))
 
     async def counts(self) -> QueueCounts:
         select = " UNION ALL ".join(
@@ -175,7 +159,7 @@ class SqliteJobStore:
     async def forget_payloads(self, user_id: str) -> int:
         def write(connection: sqlite3.Connection) -> int:
             for state in (WAITING, RUNNING):  # apart, since each has an index of its own
-                update = f"UPDATE jobs SET repeat='{_NEVER}' WHERE state='{state}' AND user_id=?"
+                update = f"UPDATE jobs SET repeat='{NEVER}' WHERE state='{state}' AND user_id=?"
                 connection.execute(update, (user_id,))
             update = f"UPDATE jobs SET payload=NULL, repeat='' WHERE state='{DONE}' AND user_id=? AND payload NOT NULL"
             return connection.execute(update, (user_id,)).rowcount

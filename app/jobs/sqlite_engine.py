@@ -45,6 +45,9 @@ GATHER_S = 0.008
 """How long a transaction may grow while every turn of the event loop brings more: what it costs hardly depends on its
 size. Without such a rush nothing waits."""
 LARGEST_VACUUM = 256
+LARGEST_LOG = 16 * 1024 * 1024
+"""To so many bytes the log is cut when it begins anew. It has 4 MiB as a rule; but a burst, or somebody who reads for
+long (a backup), lets it grow, and SQLite by itself never makes it smaller."""
 LARGEST_CHECKED = 64 * 1024 * 1024
 
 _DAMAGED = (
@@ -180,6 +183,7 @@ class SqliteEngine:
         )
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute(f"PRAGMA journal_size_limit={LARGEST_LOG}")
         return connection
 
     def _prepare(self) -> tuple[sqlite3.Connection, Turn]:
