@@ -15,6 +15,8 @@ from typing import Protocol, TypeVar
 
 import redis
 
+from app.commands.derived import remembered
+from app.discord.models import parse, read_json
 from app.jobs.job import Finish, JobState, LeaseRequest, NewJob, Outcome, Repeat
 from app.jobs.redis_engine import RedisEngine
 from app.jobs.redis_schema import open_with_schema
@@ -96,7 +98,7 @@ class SqliteFile:
             connection.execute("BEGIN")
             if kept:
                 start, step = now - OLDEST_H * HOUR_S, (OLDEST_H - NEWEST_H) * HOUR_S / kept
-                values = {"id": FIRST_KEPT, "count": kept, "at": start, "step": step, "payload": content}
+                values = {"id": FIRST_KEPT, "count": kept, "at": start, "step": step, "payload": _kept(content)}
                 connection.execute(done, values)
             if waiting:
                 until = now + OLDEST_H * HOUR_S
@@ -214,6 +216,11 @@ class RedisServer:
             time.sleep(0.02)
 
 
+def _kept(content: bytes) -> bytes:
+    """Return what an instance keeps of an answered command."""
+    return remembered(parse(read_json(content)))
+
+
 def _taken(records: Iterator[StoredJob]) -> Iterator[StoredJob]:
     for _ in range(AT_ONCE):
         record = next(records, None)
@@ -225,9 +232,10 @@ def _taken(records: Iterator[StoredJob]) -> Iterator[StoredJob]:
 def _records(kept: int, waiting: int) -> Iterator[StoredJob]:
     """Return the same jobs as the SQLite file is filled with."""
     now, content = time.time(), body(str(FIRST_ID), FIRST_USER)
+    left = _kept(content)
     for number in range(kept):
         ended = now - (OLDEST_H - (OLDEST_H - NEWEST_H) * number / kept) * HOUR_S
-        yield _done(str(FIRST_KEPT + number * ID_STEP), FIRST_USER + number % KEPT_USERS, ended, content)
+        yield _done(str(FIRST_KEPT + number * ID_STEP), FIRST_USER + number % KEPT_USERS, ended, left)
     for number in range(waiting):
         name, user = str(FIRST_WAITING + number * ID_STEP), str(FIRST_USER + number % WAITING_USERS)
         yield StoredJob(name, KIND, user, 1, now, now + OLDEST_H * HOUR_S, payload=content)
