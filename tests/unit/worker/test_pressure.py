@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.discord.replies import Message
 from app.texts import Locale
-from app.worker.pressure import EACH_S, EDITS_AT_ONCE, FREE_S, SETTLES_S, SLOWEST, Pressure
+from app.worker.pressure import EACH_S, EDITS_AT_ONCE, FEW, FREE_S, SETTLES_S, SLOWEST, Pressure
 from app.worker.progress import GROW_EVERY_S, ProgressReporter
 from tests.kit.clock import FakeClock
 
@@ -38,22 +38,38 @@ async def seen(pressure: Pressure, clock: FakeClock, late_s: float, seconds: flo
 async def test_a_process_on_time_keeps_the_usual_pace() -> None:
     """However long it has been so."""
     clock = FakeClock(auto_advance=False)
-    assert await seen(Pressure(clock), clock, FREE_S, 10) == 1
+    assert await seen(Pressure(clock, few=0), clock, FREE_S, 10) == 1
 
 
 async def test_lateness_stretches_and_its_end_relaxes() -> None:
     """By its degree, up to a bound; a few seconds later nothing is left of it."""
     clock = FakeClock(auto_advance=False)
-    pressure = Pressure(clock)
+    pressure = Pressure(clock, few=0)
     assert await seen(pressure, clock, FREE_S + EACH_S, 10) == pytest.approx(2, rel=0.01)
     assert await seen(pressure, clock, 60.0, 10) == SLOWEST
     assert await seen(pressure, clock, 0.0, 12 * SETTLES_S) == 1
 
 
+async def test_a_few_answers_keep_their_pace() -> None:
+    """They are not what makes the process late; with as many as that is said of, they give way."""
+    clock = FakeClock(auto_advance=False)
+    pressure = Pressure(clock)
+    growing = [asyncio.create_task(pressure.sleep(1000)) for _ in range(FEW - 1)]
+    assert await seen(pressure, clock, 1.0, 10) == 1
+    growing.append(asyncio.create_task(pressure.sleep(1000)))
+    assert await seen(pressure, clock, 1.0, 10) == SLOWEST
+    growing.pop().cancel()
+    await clock.advance(0)
+    assert pressure.stretch() == 1
+    for one in growing:
+        one.cancel()
+    await asyncio.gather(*growing, return_exceptions=True)
+
+
 async def test_one_late_moment_among_many_says_little() -> None:
     """A single pause, of the garbage collector say, is not taken for a busy process."""
     clock = FakeClock(auto_advance=False)
-    pressure = Pressure(clock)
+    pressure = Pressure(clock, few=0)
     await seen(pressure, clock, 0.0, 1)
     await clock.advance(0.002)
     pressure.noted(1.0)
@@ -64,7 +80,7 @@ async def test_one_late_moment_among_many_says_little() -> None:
 async def test_the_stretch_is_always_bounded(late: list[float]) -> None:
     """Whatever was seen, clocks that go wrong included."""
     clock = FakeClock(auto_advance=False)
-    pressure = Pressure(clock)
+    pressure = Pressure(clock, few=0)
     for one in late:
         await clock.advance(0.3)
         pressure.noted(one)
@@ -81,7 +97,7 @@ async def test_a_growing_answer_is_shown_as_often_as_there_is_time(late_s: float
         shown.append((clock.elapsed, message.content))
         return True
 
-    reporter = ProgressReporter(send, Locale.EN, clock, pressure=Pressure(clock))
+    reporter = ProgressReporter(send, Locale.EN, clock, pressure=Pressure(clock, few=0))
     reporter.start()
     for n in range(400):
         reporter.grow(f"text {n}")
