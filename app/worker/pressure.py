@@ -11,7 +11,7 @@ from typing import Final
 
 from app.clock import Clock
 
-FREE_S: Final = 0.01
+FREE_S: Final = 0.02
 """So late is nobody's trouble: a timer's own grain, and a few others whose turn comes first."""
 
 EACH_S: Final = 0.005
