@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import structlog
 import uvicorn
 
 from app import logs
@@ -21,16 +24,60 @@ GC_THRESHOLD = (10_000, 20, 20)
 """Allocations between two collections; Python's own 700 are reached by a few dozen interactions in flight."""
 
 
-class Server(uvicorn.Server):
-    """Tells what never ends by itself to end: on its way out the server waits for every answer under way."""
+SOCKET_MODE = 0o666
+"""Like its port, an instance's socket is open to every user of the machine who can enter its folder: nginx's workers
+may be another one."""
 
-    def __init__(self, config: uvicorn.Config, *, ending: Callable[[], None]) -> None:
+
+class Server(uvicorn.Server):
+    """Listens at a Unix socket besides its port, if it is given one. Tells what never ends by itself to end: on its way
+    out the server waits for every answer under way."""
+
+    def __init__(self, config: uvicorn.Config, *, ending: Callable[[], None], unix_socket: str = "") -> None:
         super().__init__(config)
+        self._unix_socket = unix_socket
         self._ending = ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._unix_socket:
+            await self._listen_there_too()
+
+    async def _listen_there_too(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            bound = bound_socket(self._unix_socket)
+        except OSError as error:
+            structlog.get_logger("web").critical("the socket can't be had", socket=self._unix_socket, error=str(error))
+            self.started = False
+            self.should_exit = True
+        else:
+            listening = await loop.create_unix_server(self._connected, sock=bound, backlog=self.config.backlog)
+            self.servers.append(listening)
+
+    def _connected(self) -> asyncio.Protocol:
+        """Make a connection's protocol, as uvicorn does for those at the port."""
+        protocol: type[asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets)
+
+
+def bound_socket(path: str) -> socket.socket:
+    """Return a Unix socket at `path`, in place of what an earlier life left there; raise `OSError` if not."""
+    place = Path(path)
+    if place.is_socket():
+        place.unlink()
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(path)
+        place.chmod(SOCKET_MODE)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def main() -> int:
@@ -59,7 +106,7 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         lifespan="on",
     )
-    server = Server(config, ending=instance.feed.close)
+    server = Server(config, ending=instance.feed.close, unix_socket=settings.unix_socket)
     # The server ends in good order at these and then raises them once more: what was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)

@@ -28,6 +28,7 @@ from app.errors import SettingsError
 from app.store_url import is_redis_url, redis_address
 
 MAX_INSTANCES = 16
+LONGEST_SOCKET_PATH = 107  # sun_path of Linux has 108 bytes, the last of them 0
 SQLITE_PREFIX = "sqlite:///"
 
 
@@ -120,7 +121,16 @@ def _role_quotas(value: object) -> dict[str, int]:
     return quotas
 
 
+def _socket_path(value: str) -> str:
+    if value and not (value.startswith("/") and len(os.fsencode(value)) <= LONGEST_SOCKET_PATH):
+        raise ValueError(
+            f"is not the path of a socket: expected an absolute one of {LONGEST_SOCKET_PATH} bytes at most"
+        )
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+SocketPath = Annotated[str, AfterValidator(_socket_path)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 Snowflake = Annotated[str, AfterValidator(_snowflake)]
 ApiKey = Annotated[SecretStr, AfterValidator(_key)]
@@ -235,6 +245,7 @@ class InstanceSettings(CommonSettings):
     instance_id: Annotated[int, Field(ge=1, le=MAX_INSTANCES)]
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 8000
+    unix_socket: SocketPath = ""
 
     discord_token: SecretStr = SecretStr("")
     openai_api_key: ApiKey

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.processes import START_WITHIN_S, ServerFailed, ServerProcess, free_port, on_core
 from ops.nginx import Nginx, render
+from ops.system import Paths, make_sockets_folder, sockets_folder
 
 SCRIPTED = "            js_content routing.interactions;\n"
 PLAIN = "            proxy_pass http://any;\n            error_page 502 504 = $hand_over;\n"
@@ -75,9 +76,15 @@ def version(found: Nginx) -> str:
 
 @contextmanager
 def front(
-    found: Nginx, addresses: Sequence[str], directory: Path, *, workers: int, scripted: bool = True
+    found: Nginx,
+    addresses: Sequence[str],
+    directory: Path,
+    *,
+    workers: int,
+    scripted: bool = True,
+    sockets: Sequence[str] = (),
 ) -> Iterator[NginxProcess]:
-    """Run nginx before the instances at `addresses`, configured by `proxy/render.sh`.
+    """Run nginx before the instances at `addresses`, or at their `sockets`, configured by `proxy/render.sh`.
 
     Without `scripted` it passes interactions on to any instance and reads no body: the same configuration but for that.
     """
@@ -85,6 +92,7 @@ def front(
     variables = {
         "INSTANCE_COUNT": str(len(addresses)),
         "INSTANCE_ADDRESSES": " ".join(addresses),
+        "INSTANCE_SOCKETS": " ".join(sockets),
         "PUBLIC_LISTEN": f"127.0.0.1:{port}",
         "OPS_LISTEN": f"127.0.0.1:{free_port()}",
         "NGINX_RUN_DIR": str(directory / "nginx"),
@@ -101,6 +109,15 @@ def front(
         (conf / "nginx.conf").write_text(text.replace(SCRIPTED, PLAIN))
     with _running(found, conf / "nginx.conf", directory / "nginx.log", port) as process:
         yield process
+
+
+def socket_of(directory: Path, number: int) -> str:
+    """Return the socket of an instance that runs in `directory`, where a native system has it; "" if it has none."""
+    paths = Paths(directory)
+    paths.run.mkdir(exist_ok=True)
+    make_sockets_folder(paths)
+    folder = sockets_folder(paths)
+    return f"{folder}/instance-{number}.sock" if folder else ""
 
 
 @contextmanager

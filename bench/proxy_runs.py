@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import uvloop
 
 from bench.contestants import quartet_environment, recorded_jobs
-from bench.front import NginxProcess, front, on_cores, trivial_upstream
+from bench.front import NginxProcess, front, on_cores, socket_of, trivial_upstream
 from bench.interactions import Requests, Signer, ping
 from bench.load import Run, load
 from bench.measure import Plan, data_directory
@@ -20,6 +21,7 @@ from bench.processes import ServerProcess, cores, free_port, on_core, server
 from bench.relay import relay
 from bench.report import BUSIEST_LOAD
 from ops.nginx import Nginx
+from ops.system import Paths, sockets_folder
 
 DIRECT, BEHIND, PLAIN, ROUTED, FOUR = "direct", "behind nginx", "nginx, plain", "nginx, routed", "four behind nginx"
 INSTANCES = 4
@@ -135,16 +137,16 @@ class Bench:
 
     def direct(self, requests: Requests) -> Seen:
         """One instance alone on its core."""
-        with data_directory() as directory, self._instance(directory, 1, 1, self.place.server) as instance:
+        with _directory() as directory, self._instance(directory, 1, 1, self.place.server) as instance:
             return self._loaded(DIRECT, requests, directory, [instance], [])
 
     def behind(self, requests: Requests) -> Seen:
         """One instance and nginx with one worker, both on the same core."""
         with (
-            data_directory() as directory,
+            _directory() as directory,
             self._instance(directory, 1, 1, self.place.server) as instance,
             on_core(self.place.server),
-            front(self.nginx, [_address(instance)], directory, workers=1) as nginx,
+            front(self.nginx, [_address(instance)], directory, workers=1, sockets=[socket_of(directory, 1)]) as nginx,
         ):
             return self._loaded(BEHIND, requests, directory, [instance], [nginx])
 
@@ -159,7 +161,7 @@ class Bench:
     def four(self, requests: Requests) -> Seen:
         """Four instances with one file, each loaded like one alone, and nginx with two workers, free on two cores."""
         with ExitStack() as stack:
-            directory = stack.enter_context(data_directory())
+            directory = stack.enter_context(_directory())
             with on_cores(self.place.pair):
                 numbers = range(1, INSTANCES + 1)
                 instances = [
@@ -169,14 +171,15 @@ class Bench:
                 for instance in instances:
                     instance.wait_until_answering(ping(self.signer, PATH))
                 addresses = [_address(instance) for instance in instances]
-                nginx = stack.enter_context(front(self.nginx, addresses, directory, workers=2))
+                sockets = [socket_of(directory, k) for k in numbers]
+                nginx = stack.enter_context(front(self.nginx, addresses, directory, workers=2, sockets=sockets))
             return self._loaded(FOUR, requests, directory, instances, [nginx], self.place.load_of_four)
 
     def connections(self, requests: Requests) -> Connections:
         """Send COUNTED interactions through counting relays before nginx and before the instance."""
         between = free_port()
         with (
-            data_directory() as directory,
+            _directory() as directory,
             self._instance(directory, 1, 1, self.place.server) as instance,
             front(self.nginx, [f"127.0.0.1:{between}"], directory, workers=2) as nginx,
         ):
@@ -195,7 +198,7 @@ class Bench:
 
     def _nginx_alone(self, name: str, requests: Requests, *, scripted: bool) -> Seen:
         with (
-            data_directory() as directory,
+            _directory() as directory,
             trivial_upstream(self.nginx, directory, self.place.load) as upstream,
             on_core(self.place.server),
             front(self.nginx, [_address(upstream)], directory, workers=1, scripted=scripted) as nginx,
@@ -213,6 +216,7 @@ class Bench:
             **quartet_environment(port, self.signer, directory),
             "INSTANCE_ID": str(number),
             "INSTANCE_COUNT": str(count),
+            "UNIX_SOCKET": socket_of(directory, number),
         }
         with server(["-m", "app"], port=port, directory=logs, environment=environment, core=core) as process:
             if ready:
@@ -271,6 +275,17 @@ class Bench:
         run = await load(entrance.port, raw, numbers, connections=clients, seconds=plan.seconds)
         after = [sum(process.cpu_s() for process in group) for group in groups]
         return warm_up, run, [late - early for early, late in zip(before, after, strict=True)]
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory for a run's data, and whatever sockets belong to it."""
+    with data_directory() as directory:
+        try:
+            yield directory
+        finally:
+            if folder := sockets_folder(Paths(directory)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _address(process: ServerProcess) -> str:

@@ -21,7 +21,7 @@ DEFAULT_BASE_PORT = 8101
 
 def clean_environment() -> dict[str, str]:
     """Our own environment without what the operator's shell may hold of keys: the file is the one source."""
-    ours = {"INSTANCE_ID", "HOST", "PORT", "DISCORD_TOKEN", "SECRETS_DIR"}
+    ours = {"INSTANCE_ID", "HOST", "PORT", "UNIX_SOCKET", "DISCORD_TOKEN", "SECRETS_DIR"}
     return {name: value for name, value in os.environ.items() if name not in ours and not is_key(name)}
 
 
@@ -51,7 +51,7 @@ def _become(name: str, system: System) -> NoReturn:
     _count_start(paths, name)
     if name in system.instances:
         number = list(system.addresses).index(name) + 1
-        _become_instance(number, Path(system.env_file), system.addresses[name])
+        _become_instance(number, Path(system.env_file), system.addresses[name], system.socket_of(name))
     command = {"nginx": system.nginx, "simulator": system.simulator}[name]
     os.execvpe(command[0], command, clean_environment())  # noqa: S606 - no shell is wanted
 
@@ -68,12 +68,12 @@ def _count_start(paths: Paths, name: str) -> None:
     counter.write_text(str(count + 1))
 
 
-def _become_instance(number: int, env_file: Path, address: str) -> NoReturn:
+def _become_instance(number: int, env_file: Path, address: str, socket: str = "") -> NoReturn:
     try:
         file = read_env_file(env_file)
     except OSError as error:
         sys.exit(f"{env_file}: {error.strerror}")
     host, _, port = address.rpartition(":")
-    own = {**file.instance_environment(number), "HOST": host.strip("[]"), "PORT": port}
+    own = {**file.instance_environment(number), "HOST": host.strip("[]"), "PORT": port, "UNIX_SOCKET": socket}
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", "app"], {**clean_environment(), **own})  # noqa: S606

@@ -16,7 +16,7 @@ from ops.plan import plan, replan
 from ops.processes import PROC, processes_of, wait_for
 from ops.shutdown import Say, stop
 from ops.supervisor import Supervisor, configuration, start_supervisor
-from ops.system import Paths, System, load_system
+from ops.system import Paths, System, load_system, make_sockets_folder
 
 HEALTHY_WITHIN_S = 60.0
 GIVE_UP_AFTER_STARTS = 4
@@ -45,6 +45,7 @@ def start(file: EnvFile, settings: OperatorSettings, say: Say, simulator: tuple[
         paths.make()
     except OSError as error:
         raise OpsError(f"DATA_DIR: {paths.data_dir} can't be used: {error.strerror}.") from error
+    make_sockets_folder(paths)
     _write(system, paths, nginx, settings)
     offsets = {name: _size(paths.log(name)) for name in system.programs}
     say(f"Starting nginx and {len(system.instances)} instances ...")
@@ -75,6 +76,7 @@ def proxy_variables(system: System, module: str, run_dir: Path) -> Mapping[str, 
     return {
         "INSTANCE_COUNT": str(len(system.ports)),
         "INSTANCE_ADDRESSES": ",".join(system.addresses.values()),
+        "INSTANCE_SOCKETS": ",".join(system.socket_of(name) or "-" for name in system.addresses),
         "PUBLIC_LISTEN": system.public,
         "OPS_LISTEN": system.ops,
         "NGINX_RUN_DIR": str(run_dir),

@@ -11,7 +11,7 @@ from pathlib import Path
 from ops.failures import OpsError
 from ops.processes import end, processes_of, wait_for, wait_gone
 from ops.supervisor import DRAIN_S, STOP_WAIT_S, Supervisor
-from ops.system import Paths, System, load_system
+from ops.system import Paths, System, load_system, sockets_folder
 
 Say = Callable[[str], None]
 
@@ -68,4 +68,6 @@ def _clear(paths: Paths, system: System | None, say: Say | None) -> None:
         if socket.parent != paths.run:
             with suppress(OSError):  # not empty: another system's socket is there too
                 socket.parent.rmdir()
+    if folder := sockets_folder(paths):
+        shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(paths.run)

@@ -6,14 +6,16 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 MARKER = "QUARTET_RUN_DIR"  # in the environment of every process of a system: says which system it belongs to
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # what nginx takes for a path without quotes
 SOCKET_LIMIT = 90  # sockaddr_un holds 108 bytes, and supervisord binds to the path with its pid added
 
 
@@ -99,6 +101,14 @@ class System:
         everywhere = list(self.addresses)
         return everywhere if self.here is None else [everywhere[number - 1] for number in self.here]
 
+    def socket_of(self, name: str) -> str:
+        """The socket of an instance that runs here, which nginx takes rather than its port; nothing if it has none.
+
+        There are some if the folder was made at the start.
+        """
+        folder = sockets_folder(Paths(Path(self.data_dir)))
+        return str(folder / f"{name}.sock") if folder and folder.is_dir() and name in self.instances else ""
+
     @property
     def programs(self) -> list[str]:
         """Every program the supervisor runs."""
@@ -150,6 +160,27 @@ def socket_path(paths: Paths) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermissionError(f"{directory} belongs to somebody else or is open to others")
     return directory / f"{name}.sock"
+
+
+def sockets_folder(paths: Paths) -> Path | None:
+    """Where the instances' sockets lie; None where there can be none. Without them nginx takes the ports.
+
+    As root nginx's workers are another user, who can't enter the run directory; then it is below /run, which only root
+    may write to.
+    """
+    folder = paths.run / "sockets"
+    if os.getuid() == 0:
+        folder = Path("/run") / f"quartet-{hashlib.sha256(os.fsencode(paths.run)).hexdigest()[:16]}"
+    return folder if _PLAIN.fullmatch(str(folder)) and len(str(folder)) <= SOCKET_LIMIT else None
+
+
+def make_sockets_folder(paths: Paths) -> None:
+    """Make the folder, if there can be one. It is as open as the instances' ports are."""
+    folder = sockets_folder(paths)
+    if folder is not None:
+        with suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o711)
 
 
 @contextmanager

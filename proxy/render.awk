@@ -4,6 +4,7 @@
 
 BEGIN {
     count = split(ENVIRON["INSTANCE_ADDRESSES"], address, " ")
+    split(ENVIRON["INSTANCE_SOCKETS"], unix_socket, " ")
 }
 
 {
@@ -36,7 +37,7 @@ function open_upstream(name) {
 # As many idle connections of a worker as it may use at once in a rush: an instance answers many together when they are on
 # disk, and whatever comes back beyond this number would be closed, only to be opened again for the next request.
 function close_upstream() {
-    print "        keepalive 64;\n        keepalive_timeout 60s;\n        keepalive_requests 100000;\n    }"
+    print "        keepalive 256;\n        keepalive_timeout 60s;\n        keepalive_requests 100000;\n    }"
 }
 
 # The stand-bys start with the home's successor, so that the users of several dead homes do not all meet on one instance.
@@ -59,7 +60,7 @@ function servers(home, options, others,    step, k, left, host) {
         k = step ? successor(home, left, host) : home
         host = host_of(address[k])
         delete left[k]
-        printf "        server %s %s%s;\n", address[k], options, step ? others : ""
+        printf "        server %s %s%s;\n", place_of(k), options, step ? others : ""
     }
 }
 
@@ -72,6 +73,11 @@ function successor(home, left, host,    step, k, next_one) {
         if (!next_one) next_one = k
     }
     return next_one
+}
+
+# The way by a socket costs nginx and the instance a fifth less than the one through the network's layers.
+function place_of(k) {
+    return unix_socket[k] ~ /^\// ? "unix:" unix_socket[k] : address[k]
 }
 
 function host_of(place) {

@@ -6,6 +6,8 @@
 #   INSTANCE_COUNT       how many instances, 1..16
 #   INSTANCE_ADDRESSES   their addresses in order of their ids: host:port, separated by commas or spaces; an IPv6
 #                        address in brackets. A host name is resolved once, when nginx starts.
+#   INSTANCE_SOCKETS     optional: Unix sockets of instances on this machine, in the same order, which nginx takes rather
+#                        than their addresses; - for an instance that has none
 #   PUBLIC_LISTEN        where Discord's interactions arrive, such as 0.0.0.0:8080
 #   OPS_LISTEN           where the operator's pages are, such as 127.0.0.1:8081
 #   NGINX_RUN_DIR        a writable directory for nginx's pid and temporary files (absolute)
@@ -89,6 +91,22 @@ check_count_and_addresses() {
     fi
 }
 
+check_sockets() {
+    INSTANCE_SOCKETS=$(printf '%s' "${INSTANCE_SOCKETS:-}" | tr ',\t\n' '   ')
+    given=0
+    set -f
+    for socket in $INSTANCE_SOCKETS; do
+        given=$((given + 1))
+        case $socket in
+            -) ;;
+            *[!A-Za-z0-9_./-]* | [!/]*) fault "INSTANCE_SOCKETS: '$socket' is no absolute path of plain characters" ;;
+        esac
+    done
+    set +f
+    [ "$given" -eq 0 ] || [ "$given" -eq "$found" ] ||
+        fault "INSTANCE_SOCKETS has $given paths, but INSTANCE_ADDRESSES has $found addresses"
+}
+
 check_listen() { # variable name, value
     is_address "$2" || fault "$1 must be address:port, such as 127.0.0.1:8080 or [::1]:8080"
 }
@@ -155,6 +173,7 @@ template_dir=$(cd "$(dirname "$0")" && pwd) || exit 2
 case $1 in /*) NGINX_CONF_DIR=$1 ;; *) NGINX_CONF_DIR=$PWD/$1 ;; esac
 
 check_count_and_addresses
+check_sockets
 check_listen PUBLIC_LISTEN "${PUBLIC_LISTEN:-}"
 check_listen OPS_LISTEN "${OPS_LISTEN:-}"
 [ "${PUBLIC_LISTEN:-}" != "${OPS_LISTEN:-}" ] || [ -z "${OPS_LISTEN:-}" ] ||
@@ -172,7 +191,7 @@ find_http2
 [ "$faults" -eq 0 ] || exit 2
 
 set_timeouts
-export INSTANCE_COUNT INSTANCE_ADDRESSES PUBLIC_LISTEN OPS_LISTEN NGINX_RUN_DIR NGINX_CONF_DIR NGINX_MODULE NGINX_WORKERS
+export INSTANCE_COUNT INSTANCE_ADDRESSES INSTANCE_SOCKETS PUBLIC_LISTEN OPS_LISTEN NGINX_RUN_DIR NGINX_CONF_DIR NGINX_MODULE NGINX_WORKERS
 TLS_CERTIFICATE=${TLS_CERTIFICATE:-} TLS_CERTIFICATE_KEY=${TLS_CERTIFICATE_KEY:-}
 export TLS_LISTEN TLS_CERTIFICATE TLS_CERTIFICATE_KEY HTTP2 REAL_IP_FROM REAL_IP_HEADER
 export PROXY_CLIENT_TIMEOUT_S PROXY_ANSWER_TIMEOUT_MS PROXY_LAST_ANSWER_TIMEOUT_MS

@@ -142,6 +142,7 @@ def render(sections: Sequence[Section]) -> str:
 
 _ALONE_TOLD = {
     "instance_id": "Which instance it is, from 1 to INSTANCE_COUNT.",
+    "unix_socket": "A Unix socket to listen at besides: nginx on the same machine reaches it for less.",
     "host": "Where it listens.",
     "port": "The port it listens on.",
     "openai_api_key": "Its key set, and no other's.",

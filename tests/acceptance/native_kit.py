@@ -24,8 +24,8 @@ from ops.system import Paths
 from tests.unit.ops.files import env_file
 
 STAND_IN = '''\
-"""A stand-in for the application: answers /health until it is told to end."""
-import http.server, os, signal, sys
+"""A stand-in for the application: answers /health until it is told to end, at its port and at its socket."""
+import http.server, os, pathlib, signal, socketserver, sys, threading
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 if os.environ.get("SYSTEM_PROMPT") == "fail" and os.environ["INSTANCE_ID"] == "2":
     sys.exit("Traceback of the stand-in: it can't start today")
@@ -39,6 +39,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *arguments):
         pass
+class AtSocket(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    def get_request(self):
+        return super().get_request()[0], ("socket", 0)
+if path := os.environ.get("UNIX_SOCKET"):
+    pathlib.Path(path).unlink(missing_ok=True)
+    beside = AtSocket(path, Handler)
+    os.chmod(path, 0o666)
+    threading.Thread(target=beside.serve_forever, daemon=True).start()
 print("instance", os.environ["INSTANCE_ID"], "serves", flush=True)
 http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 '''

@@ -15,6 +15,7 @@ from ops.health import get
 from ops.nginx import find_nginx
 from ops.ports import is_free
 from ops.processes import is_alive
+from ops.system import sockets_folder
 from tests.acceptance.native_kit import Bot, make_checkout, until
 
 pytestmark = [
@@ -59,12 +60,15 @@ def test_start_brings_up_everything_and_stop_leaves_nothing(bot: Bot) -> None:
     assert {p["name"]: p["pid"] for p in found["programs"]} == bot.pids()
     everything = bot.alive()
     assert len(everything) >= 7
+    sockets = sockets_folder(bot.paths)
+    conf = (bot.paths.run / "nginx/nginx.conf").read_text()
+    assert sockets is None or f"server unix:{sockets}/instance-1.sock" in conf
 
     stopped = bot.run("stop")
     assert (stopped.returncode, stopped.stdout.strip()) == (0, "Stopped.")
     assert [pid for pid in everything if is_alive(pid)] == []
     assert all(is_free(port) for port in range(bot.base, bot.base + 6))
-    assert not bot.paths.run.exists()
+    assert not bot.paths.run.exists() and not (sockets and sockets.exists())
     assert bot.run("status").returncode == 3
     assert bot.run("stop").stdout.strip() == "Nothing was running."
 

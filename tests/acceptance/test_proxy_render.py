@@ -67,6 +67,27 @@ def test_addresses_of_every_kind(tmp_path: Path, separator: str) -> None:
     assert check(tmp_path / "conf/nginx.conf").returncode == 0
 
 
+def test_sockets_take_the_place_of_addresses(tmp_path: Path) -> None:
+    """An instance with a socket is reached there, one without at its address, in every upstream alike."""
+    env = environment(ADDRESSES, tmp_path, 18080, 18081) | {"INSTANCE_SOCKETS": "/run/q-1/a.sock,-,/run/q-1/c.sock"}
+    rendered = render(env, tmp_path / "conf")
+    assert (rendered.returncode, rendered.stdout, rendered.stderr) == (0, "", "")
+    text = (tmp_path / "conf/nginx.conf").read_text()
+    second = text.split("upstream home_2 {")[1].split("}")[0]
+    servers = [line.split()[1] for line in second.splitlines() if "server" in line]
+    assert servers == [ADDRESSES[1], "unix:/run/q-1/c.sock", "unix:/run/q-1/a.sock"]
+    assert ADDRESSES[0] not in text and ADDRESSES[2] not in text
+    assert check(tmp_path / "conf/nginx.conf").returncode == 0
+
+
+@pytest.mark.parametrize("sockets", ["/a.sock", "/a.sock,b.sock,-", "/a.sock,/b;c.sock,-"])
+def test_wrong_sockets_are_named(tmp_path: Path, sockets: str) -> None:
+    """Too few of them, a relative path, a character that means something to nginx."""
+    rendered = render(environment(ADDRESSES, tmp_path, 18080, 18081) | {"INSTANCE_SOCKETS": sockets}, tmp_path / "conf")
+    assert rendered.returncode == 2
+    assert rendered.stderr.count("INSTANCE_SOCKETS") == 1
+
+
 def test_sixteen_instances_and_everything_optional(tmp_path: Path) -> None:
     """The largest set and all optional variables make a configuration that nginx accepts."""
     addresses = [f"127.0.0.1:{9000 + number}" for number in range(16)]
