@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -23,6 +22,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from app.errors import QuartetError, StoreUnavailable
 from app.jobs.file_system import why_unfit
+from app.jobs.sqlite_file import DAMAGED, check, identity, make_private, use_write_ahead_log
 from app.jobs.sqlite_lock import end_stopped_holder
 from app.jobs.sqlite_migration import migrate
 from app.jobs.sqlite_turn import Turn
@@ -48,12 +48,6 @@ LARGEST_VACUUM = 256
 LARGEST_LOG = 16 * 1024 * 1024
 """To so many bytes the log is cut when it begins anew. It has 4 MiB as a rule; but a burst, or somebody who reads for
 long (a backup), lets it grow, and SQLite by itself never makes it smaller."""
-LARGEST_CHECKED = 64 * 1024 * 1024
-
-_DAMAGED = (
-    "{path} is damaged or no database ({error}). Nothing in it was changed. Stop all instances, move it aside with the "
-    "-wal and -shm files, and start again with a new one; `sqlite3 {path} .recover` may save what it holds."
-)
 
 
 class BatchWrite(Protocol):
@@ -190,7 +184,7 @@ class SqliteEngine:
         if reason := why_unfit(self.path):
             raise StoreUnavailable(f"{self.path} {reason}")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make_private(self.path)
+        make_private(self.path)
         turn = Turn(self.path)
         in_turn = turn.take(BUSY_TIMEOUT_S)  # instances that start together would find it locked
         try:
@@ -205,20 +199,20 @@ class SqliteEngine:
     def _prepared(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            _check(connection, self.path)
+            check(connection, self.path)
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            mode = _use_write_ahead_log(connection)
+            mode = use_write_ahead_log(connection, BUSY_TIMEOUT_S)
             if mode != "wal":
                 raise StoreUnavailable(f"{self.path} can't keep a write-ahead log ({mode}): is it on a network share?")
             migrate(connection, self.path, self._migrations, self._oldest)
-            self._identity = _identity(self.path)
+            self._identity = identity(self.path)
         except sqlite3.OperationalError:
             connection.close()
             raise
         except sqlite3.DatabaseError as error:
             connection.close()
-            raise StoreUnavailable(_DAMAGED.format(path=self.path, error=error)) from error
+            raise StoreUnavailable(DAMAGED.format(path=self.path, error=error)) from error
         except BaseException:
             connection.close()
             raise
@@ -278,7 +272,7 @@ class SqliteEngine:
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Pending], give_up: float) -> None:
         try:
-            if _identity(self.path) != self._identity:
+            if identity(self.path) != self._identity:
                 raise StoreUnavailable("it is not the file that was opened: put that one back, or restart")
             self._begin(connection, give_up)
             wanted = [pending for pending in batch if not pending.future.cancelled()]
@@ -297,47 +291,10 @@ class SqliteEngine:
                 pending.error.__cause__ = error
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look a file through for damage before anything is written to it; one too large for a quick look is trusted."""
-    if path.stat().st_size <= LARGEST_CHECKED:
-        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-
-
 def _give_back(connection: sqlite3.Connection) -> None:
     free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
     for _ in range(min(free, LARGEST_VACUUM)):
         connection.execute("PRAGMA incremental_vacuum(1)")  # it has no columns, so `sqlite3` steps it once: one page
-
-
-def _make_private(path: Path) -> None:
-    """Let only us read what users wrote, before SQLite opens the file: its log and index take on the file's mode."""
-    if path.is_dir():
-        raise StoreUnavailable(f"{path} is a directory: the store needs a file of its own")
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(name).chmod(0o600)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Name the file at `path`: SQLite goes on writing into one that was deleted or replaced, and it is lost."""
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> str:
-    """Switch to WAL and return the mode. Several processes switching at once get "locked" without SQLite waiting."""
-    give_up = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
-        except sqlite3.OperationalError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.02)
 
 
 def _run_batched(connection: sqlite3.Connection, batch: list[_Pending]) -> None:
