@@ -191,7 +191,7 @@ def requests(draw: st.DrawFn, rows: Sequence[Row]) -> LeaseRequest:
 
 
 @pytest.mark.parametrize(("few", "window"), [(256, 16), (0, 16), (0, 0)], ids=["few", "many", "in many looks"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_the_choice_is_that_of_the_rules(file: sqlite3.Connection, few: int, window: int, data: st.DataObject) -> None:
     """The same jobs in the same order as over the whole queue, whichever way they are looked for."""
