@@ -79,6 +79,7 @@ async def alive(path: Path, instance: int) -> AsyncIterator[None]:
                 await asyncio.sleep(0.02)
 
     beating = asyncio.create_task(beat())
+    await asyncio.sleep(0)  # an instance that lives has beaten before anybody looks
     try:
         yield
     finally:
