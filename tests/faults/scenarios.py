@@ -115,17 +115,24 @@ def begun(judge: Judge, since: float, key: str) -> list[Event]:
 
 def ended_elsewhere(judge: Judge, since: float) -> set[str]:
     """The prompts that another key than the first has answered since."""
-    done = judge.of("provider_done", provider="openai", outcome="ok")
-    return {call["prompt"] for call in done if call["t"] > since and call["key"] != "set-1"}
+    return {call["prompt"] for call in answered_since(judge, since) if call["key"] != "set-1"}
 
 
 async def killed_while_answering(trial: Trial, running: Stage, judge: Judge) -> None:
     """Discord is slow, and all instances are killed while their answers are on the way to it."""
+    since = time.monotonic()
     # Only the last edits hang: one that shows progress would hold the answer itself back.
-    await running.control.fault("discord", "hang", route="webhook", seconds=4.0, for_s=5.0, final=True)
+    await running.control.fault("discord", "hang", route="webhook", seconds=20.0, for_s=20.0, final=True)
     await play(running.control, running.interactions, chats(trial.rng, 8, 40.0, seconds=(0.2, 0.4)))
-    await asyncio.sleep(1.2)
+    await judge.until(lambda: len(answered_since(judge, since)) >= 4, 10, "the models' answers")
+    await asyncio.sleep(0.5)
     kill_all(running)
+    await running.control.clear_faults()
+
+
+def answered_since(judge: Judge, since: float) -> list[Event]:
+    """The chat calls that have ended well."""
+    return [call for call in judge.of("provider_done", provider="openai", outcome="ok") if call["t"] > since]
 
 
 def kill_all(running: Stage) -> None:
