@@ -65,6 +65,7 @@ class CallRunner:
             text = await self._ask(job)
             await self._storage.jobs.keep(job, text.encode())
             assert self.overview is not None
+            self._leases.delivered(job)
             await asyncio.gather(
                 self._storage.jobs.finish(job, Finish(Outcome.ANSWERED, self._clock.now(), OPENAI)),
                 self.overview.count_done(self._instance, KIND),
