@@ -157,23 +157,30 @@ class Intake:
             told(None)
             self._journal.accepted(job)
             return
+        try:
+            outcome = self._outcome(job, limits, result)
+        except Exception as error:  # nobody above would hear of it, and somebody waits for an answer
+            outcome = error
+        told(outcome)
+
+    def _outcome(self, job: NewJob, limits: PutLimits, result: PutResult | Exception) -> Refusal | Exception | None:
+        if result is PutResult.DUPLICATE:
+            self._journal.known(job)
+            return None
+        self._cooldowns.undo(job.user_id, job.kind, job.id)
         if isinstance(result, Exception) and not isinstance(result, StoreUnavailable):
-            self._cooldowns.undo(job.user_id, job.kind, job.id)
-            told(result)
-            return
+            return result
         refusal = self._refusal(result, job, limits)
-        if refusal is not None:
-            self._cooldowns.undo(job.user_id, job.kind, job.id)
-            self._journal.refused(job.id, job.kind, job.home, refusal.reason)
-        told(refusal)
+        self._journal.refused(job.id, job.kind, job.home, refusal.reason)
+        return refusal
 
     def _limits(self, job: NewJob, quota: int) -> PutLimits:
         if not 0 <= job.received_at - self._day_start < DAY_S:
             self._day_start = next_day(job.received_at, self._rules.day_starts_at) - DAY_S
         return PutLimits(self._rules.max_waiting, quota, self._day_start, self._day_exhausted(job.kind))
 
-    def _refusal(self, result: PutResult | StoreUnavailable, job: NewJob, limits: PutLimits) -> Refusal | None:
-        """Say why a job was not accepted; None if it was. Discord shows `<t:…:R>` in the reader's own time."""
+    def _refusal(self, result: PutResult | StoreUnavailable, job: NewJob, limits: PutLimits) -> Refusal:
+        """Say why a job was not accepted. Discord shows `<t:…:R>` in the reader's own time."""
         reset = int(limits.day_start + DAY_S)
         match result:
             case PutResult.FULL:
@@ -184,12 +191,9 @@ class Intake:
                 return Refusal("day_exhausted", _DAY_EXHAUSTED.format(reset=reset))
             case PutResult.GONE:
                 return Refusal("gone", GONE)
-            case StoreUnavailable():
+            case _:
                 log.error("could not record an interaction", **named(job), error=str(result))
                 return Refusal("store_unavailable", StoreUnavailable.sentence)
-            case _:
-                self._journal.known(job)
-                return None
 
     async def close(self) -> None:
         """Stop trying to withdraw."""

@@ -109,6 +109,13 @@ async def test_a_store_that_breaks(bench: Bench) -> None:
     assert await bench.ask("채팅", ASK, id="1300000000000000002") == DEFERRED
 
 
+async def test_who_waits_hears_something_whatever_breaks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the store has answered nobody is above to catch what breaks: it must still become an answer."""
+    monkeypatch.setattr(bench.intake, "_refusal", lambda *_: 1 // 0)
+    bench.store.before_put = down
+    assert message_of(await asyncio.wait_for(bench.ask("채팅", ASK), 5), ephemeral=True) == QuartetError.sentence.ko
+
+
 async def test_a_store_that_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The apology comes when intake's time is over, although the store never answers."""
     monkeypatch.setattr("app.recording.RECORD_WITHIN_S", 0.05)
