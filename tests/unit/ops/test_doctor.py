@@ -233,11 +233,11 @@ async def test_no_answer_within_its_time_is_told_and_the_rest_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A provider that hangs costs its own time only."""
-    monkeypatch.setattr("ops.doctor.keys.WITHIN_S", 0.3)
+    monkeypatch.setattr("ops.doctor.keys.WITHIN_S", 2.0)  # the others answer in time on a busy machine, too
     hanging = ({"target": "stability", "route": "balance", "kind": "hang", "seconds": 30},)
     async with SimulatorServer(discord_config(faults=hanging)) as sim:
         found = await findings(tmp_path, sim)
-    assert found["Stability, all sets"].detail == "no answer within 0.3 s"
+    assert found["Stability, all sets"].detail == "no answer within 2 s"
     assert found["OpenAI, set 4"].state is State.OK
 
 
