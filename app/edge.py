@@ -188,17 +188,19 @@ class Edge:
         hidden = command.private(interaction, self._chosen(interaction))
         if hidden:
             body = said_private(interaction, body)
+        # Not the interaction: while many wait for the disk, their parsed bodies would fill the processor's cache.
+        id_, locale = interaction.id, interaction.locale
 
         def recorded(refusal: Refusal | Exception | None) -> None:
             if refusal is None:
                 told(deferred(hidden))
             elif isinstance(refusal, Exception):
-                told(_broken(interaction, refusal))
+                told(private(_apology(id_, refusal), locale, "failed"))
             else:
-                told(private(refusal.text, interaction.locale, refusal.reason))
+                told(private(refusal.text, locale, refusal.reason))
 
         refusal = self._intake.accept(interaction, command, body, self._clock.now(), recorded, repeats=repeats)
-        return None if refusal is None else private(refusal.text, interaction.locale, refusal.reason)
+        return None if refusal is None else private(refusal.text, locale, refusal.reason)
 
     async def _accepted(self, interaction: Interaction, command: JobCommand, body: bytes, repeats: str) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -251,11 +253,16 @@ def settle(answered: asyncio.Future[Reply], reply: Reply) -> None:
 
 def _broken(interaction: Interaction, error: Exception) -> Reply:
     """Log what happened and apologise."""
+    return _told(_apology(interaction.id, error), interaction, "failed")
+
+
+def _apology(interaction_id: str, error: Exception) -> Text:
+    """Log what happened; return what its user is told."""
     if isinstance(error, QuartetError):
-        log.error("answering failed", interaction=interaction.id, error=str(error))
-        return _told(error.sentence, interaction, "failed")
-    log.error("answering broke", interaction=interaction.id, exc_info=error)
-    return _told(QuartetError.sentence, interaction, "failed")
+        log.error("answering failed", interaction=interaction_id, error=str(error))
+        return error.sentence
+    log.error("answering broke", interaction=interaction_id, exc_info=error)
+    return QuartetError.sentence
 
 
 def _told(text: Text, interaction: Interaction, label: str) -> Reply:
