@@ -50,32 +50,26 @@ class SystemClock:
     """
 
     def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._wall = wall
-        self._monotonic = monotonic
+        self.wall = wall  # the functions themselves: these are asked several times for each interaction
+        self.monotonic = monotonic
         self._slewed_at = monotonic()
         self.offset = wall() - self._slewed_at
         self.ahead = 0.0
 
     def now(self) -> float:
-        monotonic = self._monotonic()
+        monotonic = self.monotonic()
         most = (monotonic - self._slewed_at) * SLEW
-        behind = self._wall() + self.ahead - monotonic - self.offset
+        behind = self.wall() + self.ahead - monotonic - self.offset
         self.offset += max(-most, min(most, behind))
         self._slewed_at = monotonic
         return monotonic + self.offset
 
     def follow(self, shared: float, *, at_once: bool = False) -> None:
         """Run towards a clock that shows `shared` at this moment, slowly or at once."""
-        self.ahead = shared - self._wall()
+        self.ahead = shared - self.wall()
         if at_once:
-            self._slewed_at = self._monotonic()
+            self._slewed_at = self.monotonic()
             self.offset = shared - self._slewed_at
-
-    def wall(self) -> float:
-        return self._wall()
-
-    def monotonic(self) -> float:
-        return self._monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))

@@ -59,6 +59,7 @@ class SharedBound:
         self._seconds = seconds
         self._open: dict[Bounded, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self) -> Deadline:
         """Return a deadline that begins when it is entered."""
@@ -66,11 +67,11 @@ class SharedBound:
 
     def begin(self, deadline: Bounded) -> None:
         """Watch it, until `end`."""
-        loop = asyncio.get_running_loop()
-        deadline.at = loop.time() + self._seconds
+        if self._timer is None or self._loop is None:
+            self._loop = asyncio.get_running_loop()  # asking for it each time is a system call each time
+            self._timer = self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
+        deadline.at = self._loop.time() + self._seconds
         self._open[deadline] = None
-        if self._timer is None:
-            self._timer = loop.call_later(LOOK_EVERY_S, self._look, loop)
 
     def end(self, deadline: Bounded) -> None:
         """Watch it no more."""

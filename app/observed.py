@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable
@@ -10,12 +9,13 @@ from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from app.errors import StoreUnavailable
+from app.promise import Promise, promised
 from app.storage import Storage
 
 PLAIN = ("open", "close", "time", "takes_new")
 """Fields of `Storage` that are functions, not one of its protocols."""
 
-FUTURES = ("jobs.put",)
+PROMISES = ("jobs.put",)
 """What is called for every interaction: it needs no coroutine, and gets none by being watched."""
 
 SILENT_AFTER_S = 1.6
@@ -73,8 +73,8 @@ class _Observed:
         for name, method in inspect.getmembers(inner, inspect.ismethod):
             operation = f"{part}.{name}"
             noted = _Call(operation, on_call, monotonic, watch)
-            if operation in FUTURES:
-                setattr(self, name, _timed_future(method, noted))
+            if operation in PROMISES:
+                setattr(self, name, _timed_promise(method, noted))
             elif inspect.iscoroutinefunction(method) and not name.startswith("_"):
                 setattr(self, name, _timed(method, noted))
 
@@ -123,15 +123,11 @@ def _timed(method: Callable[..., Awaitable[Any]], noted: _Call) -> Callable[...,
     return call
 
 
-def _timed_future(method: Callable[..., Awaitable[Any]], noted: _Call) -> Callable[..., asyncio.Future[Any]]:
-    def call(*args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+def _timed_promise(method: Callable[..., Awaitable[Any]], noted: _Call) -> Callable[..., Promise[Any]]:
+    def call(*args: Any, **kwargs: Any) -> Promise[Any]:
         started = noted.begun()
-
-        def ended(future: asyncio.Future[Any]) -> None:
-            noted.ended(started, asyncio.CancelledError() if future.cancelled() else future.exception())
-
-        future = asyncio.ensure_future(method(*args, **kwargs))
-        future.add_done_callback(ended)
-        return future
+        promise = promised(method(*args, **kwargs))
+        promise.when_settled(lambda settled: noted.ended(started, settled.error))
+        return promise
 
     return call

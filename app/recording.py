@@ -18,6 +18,7 @@ from app.errors import StoreUnavailable
 from app.jobs.job import NewJob
 from app.jobs.store import JobStore, PutLimits, PutResult
 from app.journal import named
+from app.promise import Promise, promised
 
 RECORD_WITHIN_S = 2.2
 """Discord waits 3 s for the answer; the rest is for the way there and back."""
@@ -85,32 +86,29 @@ class _Recording:
         self._job = job
         self._limits = limits
         self._told = told
-        self._put: asyncio.Future[PutResult] | None = None
+        self._put: Promise[PutResult] | None = None
         self._over = False
         self._began = recorder.clock.monotonic()
         self.at = 0.0
 
     def put(self) -> None:
         """Ask the store."""
-        self._put = asyncio.ensure_future(self._recorder.store.put(self._job, self._limits))
-        self._put.add_done_callback(self._answered)
+        self._put = promised(self._recorder.store.put(self._job, self._limits))
+        self._put.when_settled(self._answered)
 
     def expire(self) -> None:
         """The store was too slow."""
+        self._end(StoreUnavailable("too slow"))
         if self._put is not None:
             self._put.cancel()
-        self._end(StoreUnavailable("too slow"))
 
-    def _answered(self, put: asyncio.Future[PutResult]) -> None:
-        if put.cancelled():
-            error: BaseException | None = StoreUnavailable("given up")
-        else:
-            error = put.exception()
+    def _answered(self, put: Promise[PutResult]) -> None:
         if self._over:
             return
-        if error is None:
-            self._end(put.result())
-        elif isinstance(error, StoreUnavailable) and not put.cancelled() and self._may_again():
+        error = put.error
+        if put.result is not None:
+            self._end(put.result)
+        elif isinstance(error, StoreUnavailable) and self._may_again():
             self._recorder.later(self._again())
         else:
             self._end(error if isinstance(error, Exception) else StoreUnavailable(repr(error)))

@@ -158,7 +158,7 @@ def interaction_type(payload: object) -> int:
 def read_json(body: bytes) -> object:
     """Parse a body; raise `MalformedInteraction` if it is no JSON."""
     try:
-        return from_json(body)
+        return from_json(body, cache_strings="keys")
     except (ValueError, RecursionError) as error:
         raise MalformedInteraction("expected JSON") from error
 

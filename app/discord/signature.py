@@ -12,7 +12,7 @@ now is therefore refused too. Within those minutes a replay is harmless: the int
 
 from __future__ import annotations
 
-import re
+from binascii import unhexlify
 
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -23,9 +23,7 @@ SIGNATURE_HEADER = b"x-signature-ed25519"
 TIMESTAMP_HEADER = b"x-signature-timestamp"
 TOLERANCE_S = 300
 
-_SIGNATURE = re.compile(rb"[0-9a-fA-F]{128}")
-"""Digits only: `bytes.fromhex` would skip white space, and what follows would move up into the signature."""
-
+_SIGNATURE_DIGITS = 128
 _LONGEST_TIMESTAMP = 12
 
 
@@ -38,7 +36,7 @@ class SignatureVerifier:
 
     def verify(self, body: bytes, signature: bytes | None, timestamp: bytes | None) -> bool:
         """Return whether the headers' bytes are Discord's for this `body`, and fresh."""
-        if signature is None or timestamp is None or not _SIGNATURE.fullmatch(signature):
+        if signature is None or timestamp is None or len(signature) != _SIGNATURE_DIGITS:
             return False
         if not timestamp.isdigit() or len(timestamp) > _LONGEST_TIMESTAMP:
             return False
@@ -47,7 +45,8 @@ class SignatureVerifier:
         if abs(self._clock.wall() - sent_at) > TOLERANCE_S and abs(self._clock.now() - sent_at) > TOLERANCE_S:
             return False
         try:
-            crypto_sign_open(bytes.fromhex(signature.decode("ascii")) + timestamp + body, self._public_key)
+            # Digits only: `bytes.fromhex` would skip white space, and what follows would move up into the signature.
+            crypto_sign_open(unhexlify(signature) + timestamp + body, self._public_key)
         except (BadSignatureError, CryptoError, ValueError):
             return False
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import sqlite3
@@ -19,6 +18,7 @@ from app.jobs.sqlite_engine import SqliteEngine
 from app.jobs.sqlite_leasing import lease, take
 from app.jobs.sqlite_queue import UNSERVED
 from app.jobs.store import NO_LIMITS, PutLimits, PutResult, QueueCounts, RepeatableJob, WaitingJob
+from app.promise import Promise
 
 _IS_UNSERVED = f"(state='{WAITING}' OR (state='{RUNNING}' AND lease_until<?))"
 
@@ -31,7 +31,7 @@ class SqliteJobStore:
     def __init__(self, engine: SqliteEngine) -> None:
         self._engine = engine
 
-    def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> asyncio.Future[PutResult]:
+    def put(self, job: NewJob, limits: PutLimits = NO_LIMITS) -> Promise[PutResult]:
         return self._engine.write_batched(put_all, (job, limits))
 
     async def knows(self, job_id: str) -> bool:

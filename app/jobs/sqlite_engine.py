@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -26,6 +25,7 @@ from app.jobs.sqlite_file import DAMAGED, check, identity, make_private, use_wri
 from app.jobs.sqlite_lock import end_stopped_holder
 from app.jobs.sqlite_migration import migrate
 from app.jobs.sqlite_turn import Turn
+from app.promise import Promise
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
@@ -56,14 +56,13 @@ class BatchWrite(Protocol):
     def __call__(self, connection: sqlite3.Connection, arguments: Sequence[Any]) -> Sequence[Any]: ...
 
 
-@dataclass(slots=True)
-class _Pending:
-    future: asyncio.Future[Any]
-    write: Write | None = None
-    batch: BatchWrite | None = None
-    argument: Any = None
-    result: Any = None
-    error: BaseException | None = None
+class _Pending(Promise[Any]):
+    """One write; the writer's thread sets its result or its error, the event loop's tells it."""
+
+    def __init__(self, write: Write | None = None, batch: BatchWrite | None = None, argument: Any = None) -> None:
+        self.write = write
+        self.batch = batch
+        self.argument = argument
 
 
 class SqliteEngine:
@@ -87,7 +86,7 @@ class SqliteEngine:
     async def open(self) -> None:
         """Make or migrate the file and start the threads; raise `StoreUnavailable` with the reason if that fails."""
         self._loop = asyncio.get_running_loop()
-        opened: asyncio.Future[None] = self._loop.create_future()
+        opened = _Pending()
         self._thread = threading.Thread(target=self._write_loop, args=(opened,), name="store-write", daemon=True)
         self._thread.start()
         try:
@@ -119,16 +118,11 @@ class SqliteEngine:
         SQLite's undoes the whole transaction and becomes `StoreUnavailable` for all of them. If the caller has given up
         (was cancelled) before the transaction began, nothing is written for it.
         """
-        return cast(T, await self._ask(_Pending(self._future(), write=write)))
+        return cast(T, await self._ask(_Pending(write)))
 
-    def write_batched(self, batch: BatchWrite, argument: Any) -> asyncio.Future[Any]:
+    def write_batched(self, batch: BatchWrite, argument: Any) -> Promise[Any]:
         """Like `write`, but all arguments given to the same `batch` in one transaction go in one call."""
-        try:
-            return self._ask(_Pending(self._future(), batch=batch, argument=argument))
-        except StoreUnavailable as error:
-            failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
+        return self._ask(_Pending(None, batch, argument))
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run `read` on the reader's connection: a snapshot that never waits for a writer."""
@@ -143,17 +137,15 @@ class SqliteEngine:
         """Give a bounded number of free pages back to the file system, so that the file shrinks without a stall."""
         await self.write(_give_back)
 
-    def _future(self) -> asyncio.Future[Any]:
+    def _ask(self, pending: _Pending) -> _Pending:
         if self._thread is None or self._loop is None:
-            raise StoreUnavailable(f"the store {self.path} is not open")
-        return self._loop.create_future()
-
-    def _ask(self, pending: _Pending) -> asyncio.Future[Any]:
+            pending.error = StoreUnavailable(f"the store {self.path} is not open")
+            pending.settle()
+            return pending
         if not self._turn:
-            assert self._loop is not None
             self._loop.call_soon(self._flush_when_still, 1, self._loop.time() + GATHER_S)
         self._turn.append(pending)
-        return pending.future
+        return pending
 
     def _flush_when_still(self, seen: int, at_last: float) -> None:
         """Flush once a turn of the event loop has brought nothing more, or at last."""
@@ -218,15 +210,15 @@ class SqliteEngine:
             raise
         return connection
 
-    def _write_loop(self, opened: asyncio.Future[None]) -> None:
+    def _write_loop(self, opened: _Pending) -> None:
         assert self._loop is not None
         try:
             connection, turn = self._prepare()
         except (OSError, sqlite3.Error, StoreUnavailable) as error:
-            reason = error if isinstance(error, StoreUnavailable) else StoreUnavailable(f"{self.path}: {error}")
-            self._loop.call_soon_threadsafe(_settle, [_Pending(opened, error=reason)])
+            opened.error = error if isinstance(error, StoreUnavailable) else StoreUnavailable(f"{self.path}: {error}")
+            self._loop.call_soon_threadsafe(opened.settle)
             return
-        self._loop.call_soon_threadsafe(_settle, [_Pending(opened)])
+        self._loop.call_soon_threadsafe(opened.settle)
         running = True
         while running:
             first = self._queue.get()
@@ -275,7 +267,7 @@ class SqliteEngine:
             if identity(self.path) != self._identity:
                 raise StoreUnavailable("it is not the file that was opened: put that one back, or restart")
             self._begin(connection, give_up)
-            wanted = [pending for pending in batch if not pending.future.cancelled()]
+            wanted = [pending for pending in batch if not pending.cancelled]
             _run_batched(connection, wanted)
             for pending in wanted:
                 if pending.write is not None:
@@ -318,9 +310,4 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 def _settle(batch: list[_Pending]) -> None:
     for pending in batch:
-        if pending.future.done():
-            continue
-        if pending.error is not None:
-            pending.future.set_exception(pending.error)
-        else:
-            pending.future.set_result(pending.result)
+        pending.settle()
