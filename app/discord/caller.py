@@ -17,13 +17,12 @@ from app.discord.api_errors import ApiError, json_object, read_error
 from app.discord.rate_limits import (
     InvalidResponseGuard,
     NoTimeLeft,
-    TokenState,
-    TokenStates,
     held_before,
     read_rate_limit,
     wait_until_at,
 )
 from app.discord.replies import JSON_MEDIA_TYPE, Message, encode, multipart_fields
+from app.discord.token_states import TokenState, TokenStates
 from app.discord.verdicts import COUNTED_STATUSES, Verdict, judge
 from app.discord.wire import USER_AGENT, ErrorCode
 from app.errors import AnswerGone, AnswerRejected, DeliveryUnknown, DiscordUnavailable

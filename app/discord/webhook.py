@@ -19,8 +19,9 @@ import httpx2
 
 from app.clock import Clock
 from app.discord.caller import UNCLEAR, Call, Caller, OnCall, Reply
-from app.discord.rate_limits import NoTimeLeft, TokenState, held_before, wait_until_at
+from app.discord.rate_limits import NoTimeLeft, held_before, wait_until_at
 from app.discord.replies import Message, edit_payload, post_payload
+from app.discord.token_states import TokenState
 from app.discord.verdicts import Verdict
 from app.discord.wire import ErrorCode, MessageFlag
 from app.errors import AnswerGone

@@ -27,7 +27,7 @@ from simulator.server import SimulatorServer
 
 PARTS = 20
 WARM_UP_S = 150.0
-"""Until as much is remembered for a while as will be at this rate: tokens for up to 90 s after their answers,
+"""Until as much is remembered for a while as will be at this rate: tokens for up to 75 s after their answers,
 conversations for the minute below and another until they are looked through."""
 
 ASKING = 16

@@ -12,8 +12,8 @@ import pytest
 
 from app.discord.channels import ChannelClient, reachable
 from app.discord.models import Interaction, parse
-from app.discord.rate_limits import RESET_MARGIN_S
 from app.discord.replies import Attachment, Message
+from app.discord.token_states import RESET_MARGIN_S
 from app.discord.webhook import FollowUpClient
 from app.discord.wire import Permission
 from app.errors import AnswerGone, AnswerRejected, DiscordUnavailable

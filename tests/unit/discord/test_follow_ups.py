@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 
-from app.discord.rate_limits import RESET_MARGIN_S
+from app.discord.token_states import RESET_MARGIN_S
 from app.errors import AnswerGone, AnswerRejected, DeliveryUnknown, DiscordUnavailable
 from tests.unit.discord.conftest import Bench, MakeBench
 from tests.unit.discord.scripted import API_URL, APPLICATION, TOKEN, error, limited, ok

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.discord.rate_limits import PROGRESS_EVERY_S, RESET_MARGIN_S
+from app.discord.token_states import PROGRESS_EVERY_S, RESET_MARGIN_S
 from app.discord.webhook import FollowUpClient
 from tests.kit.clock import FakeClock
 from tests.unit.discord.conftest import Bench, MakeBench

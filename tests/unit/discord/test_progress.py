@@ -8,7 +8,7 @@ import contextlib
 import httpx2
 import pytest
 
-from app.discord.rate_limits import RESET_MARGIN_S
+from app.discord.token_states import CLOSED_TOKEN_MEMORY_S, GENERATION_S, RESET_MARGIN_S
 from app.errors import AnswerGone
 from tests.kit.waiting import wait_turns_until
 from tests.unit.discord.conftest import MakeBench
@@ -123,15 +123,17 @@ async def test_calls_for_one_token_keep_their_order_and_others_run_beside(bench:
 
 
 async def test_finished_tokens_leave_nothing_behind(bench: MakeBench) -> None:
-    """After a hundred jobs of every ending no token is open, and a minute later none is remembered."""
+    """After a hundred jobs of every ending no token is open, and little more than a minute later none is known."""
     endings = [ok(), error(404, 10008), error(400, 50035), limited(0.1), httpx2.Response(500)]
     b = await bench(*endings * 20)
     for n in range(100):
         with contextlib.suppress(Exception):
             await b.final(token=f"token-{n}")
     assert b.client.open_tokens == 0
-    assert 0 < b.client.remembered_tokens <= 100
-    await b.clock.sleep(61)
+    assert b.client.remembered_tokens == 100
+    await b.clock.sleep(CLOSED_TOKEN_MEMORY_S - 1)
+    assert b.client.remembered_tokens > 0
+    await b.clock.sleep(1 + GENERATION_S)
     assert b.client.remembered_tokens == 0
 
 

@@ -9,8 +9,8 @@ import traceback
 import httpx2
 import pytest
 
-from app.discord.rate_limits import RESET_MARGIN_S
 from app.discord.replies import Attachment, Message
+from app.discord.token_states import RESET_MARGIN_S
 from app.errors import AnswerGone, AnswerRejected, DiscordError, DiscordUnavailable
 from tests.unit.discord.conftest import MakeBench
 from tests.unit.discord.scripted import APPLICATION, TOKEN, error, limited, ok
