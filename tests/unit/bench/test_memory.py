@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import time
 from contextlib import closing
@@ -13,7 +14,7 @@ import pytest
 
 from app.jobs.schema import MIGRATIONS
 from bench.memory import aging, report
-from bench.memory.steady import Sample, Steady
+from bench.memory.steady import Sample, Steady, collecting_between_parts
 from bench.memory.trend import fit, quantile_975
 from tests.kit.waiting import wait_until
 
@@ -111,7 +112,7 @@ def test_what_keeps_its_size_reaches_every_target() -> None:
     ("grows", "which"),
     [
         ({"rss": 0.2}, ["growth of RSS, at most"]),
-        ({"descriptors": 1.0}, ["growth of descriptors, at most"]),
+        ({"descriptors": 1.0}, ["growth of descriptors"]),
         ({"file": 2.0}, ["largest file of the second half, to before"]),
     ],
 )
@@ -125,6 +126,34 @@ def test_what_fills_up_at_first_is_no_growth() -> None:
     seen = steady()
     seen.samples = [replace(sample, rss=80 + 4 * min(number, 5)) for number, sample in enumerate(seen.samples)]
     assert missed(seen) == []
+
+
+def test_connections_that_were_closed_for_once_are_no_growth() -> None:
+    """Symptom: one count of 53 among twenty of 69 missed the target by 8. Rule: the most that were open count."""
+    seen = steady()
+    seen.samples[9] = replace(seen.samples[9], descriptors=34)
+    assert missed(seen) == []
+
+
+def test_the_benchmark_does_not_stop_for_its_own_garbage() -> None:
+    """Symptom: acks of 400 ms that the instance had given in 10. Cause: the simulator, which runs in the benchmark's
+    process, holds so much that looking it through takes as long. Rule: that waits until no ack is under way."""
+    before, full = gc.get_threshold(), []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            full.append(info)
+
+    gc.callbacks.append(note)
+    try:
+        with collecting_between_parts():
+            gc.collect(1)
+            kept = [[number] for number in range(before[0] * (before[1] + 1) * (before[2] + 2))]
+    finally:
+        gc.callbacks.remove(note)
+    assert kept
+    assert full == []
+    assert gc.get_threshold() == before
 
 
 def test_an_idle_instance_that_is_too_large_or_slow_is_told() -> None:
