@@ -1,18 +1,13 @@
-"""One job, from lease to end: run it, keep the result, deliver it, record how it ended.
-
-In this order, because each step is undone by nothing that can happen in the next: a last word that is kept, an answer
-or an apology, is delivered even if this process dies now; once delivered it stays the last word even if the record of
-that is lost, since the next run finds it kept and sends the very same edit again.
-"""
+"""One job, from lease to end: run it, or find out why it can't run, then conclude it (app/worker/concluding.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
@@ -21,7 +16,6 @@ from app.balancing.overview import Overview
 from app.clock import Clock
 from app.commands.base import Answer, JobCommand, JobContext, Services, spoken
 from app.commands.buttons import stop_row
-from app.commands.derived import remembered
 from app.commands.moderation import moderated
 from app.discord.models import Interaction, parse, read_json
 from app.discord.replies import Message
@@ -33,14 +27,14 @@ from app.errors import (
     QuartetError,
     StoreUnavailable,
 )
-from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome, Repeat
+from app.jobs.job import MAX_ATTEMPTS, Finish, Job, Outcome
 from app.jobs.store import JobStore
 from app.journal import Journal, facts
-from app.userdata.usage import NO_USAGE, Usage
 from app.worker import endings
+from app.worker.concluding import STORE_RETRY_S, Concluder
 from app.worker.delivery import Delivery
 from app.worker.endings import CRASHED, apology
-from app.worker.kept import Ended, pack, unpack
+from app.worker.kept import Ended, unpack
 from app.worker.leases import LeaseBook
 from app.worker.pressure import Pressure
 from app.worker.progress import ProgressReporter
@@ -49,7 +43,6 @@ from app.worker.running import CommandStopped, RunningCommand
 TIME_TO_DELIVER_S = 20.0
 """A command has to be ready this long before the last moment anything may be sent."""
 
-STORE_RETRY_S = 0.5
 GIVE_UP_ATTEMPTS = 3 * MAX_ATTEMPTS
 """A job that can't even be told its apology is tried this often."""
 
@@ -58,8 +51,6 @@ AVOID_S = 3.0
 
 LONGEST_REST_S = 60.0
 """A job waits for its own keys if they rest no longer than this; else its user is told."""
-
-T = TypeVar("T")
 
 log = structlog.get_logger("worker")
 
@@ -102,6 +93,16 @@ class Runner:
         self._overview = overview
         self._clock = clock
         self.journal = journal
+        self._concluder = Concluder(
+            instance=instance,
+            store=store,
+            leases=leases,
+            services=services,
+            delivery=delivery,
+            overview=overview,
+            clock=clock,
+            journal=journal,
+        )
         self._pressure = pressure or Pressure(clock)
         self._resolve = resolve or (lambda _interaction, kind: commands[kind])
         self._running: dict[str, RunningCommand] = {}
@@ -119,10 +120,11 @@ class Runner:
             ended = await self._result(job, interaction)
             if isinstance(ended, GoesBack):
                 avoid_until = self._clock.now() + AVOID_S
-                await self._persist(job, lambda: self._store.release(job, counted=False, avoid_until=avoid_until))
+                back = partial(self._store.release, job, counted=False, avoid_until=avoid_until)
+                await self._concluder.persist(job, back)
                 self.journal.released(job, ended.reason, error=ended.error)
             else:
-                await self._conclude(job, interaction, ended)
+                await self._concluder.conclude(job, interaction, ended)
         except asyncio.CancelledError:
             # An orderly end of this process: the attempt does not count, and somebody else goes on at once.
             with contextlib.suppress(LeaseLost, StoreUnavailable):
@@ -143,10 +145,12 @@ class Runner:
             interaction = self.read(job)
             waits = error is None and job.result is None and not job.stop and RunningCommand().paid(job)
             if waits and await self._goes_on_late(job, interaction):
-                await self._persist(job, lambda: self._store.release(job, counted=False))
+                await self._concluder.persist(job, lambda: self._store.release(job, counted=False))
                 self.journal.released(job, "late")
             else:
-                await self._conclude(job, interaction, endings.unserved(job, interaction, error, self._services.prices))
+                await self._concluder.conclude(
+                    job, interaction, endings.unserved(job, interaction, error, self._services.prices)
+                )
         except (LeaseLost, StoreUnavailable) as failure:
             log.warning("could not end the job", **facts(job), error=str(failure))
         except Exception:
@@ -205,7 +209,7 @@ class Runner:
 
     async def _goes_on_late(self, job: Job, interaction: Interaction) -> bool:
         """Whether what was paid for is waited for beyond the token's end, and its user was told so."""
-        return await self._persist(job, lambda: self._delivery.grant_late(job, interaction))
+        return await self._concluder.persist(job, lambda: self._delivery.grant_late(job, interaction))
 
     def _reporter(self, job: Job, interaction: Interaction) -> ProgressReporter:
         return ProgressReporter(
@@ -248,7 +252,7 @@ class Runner:
         return await running.run(moderated(self._resolve(interaction, job.kind).run, context), seconds)
 
     async def _checkpoint(self, job: Job, facts: Mapping[str, Any], pin: bool) -> None:
-        await self._persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
+        await self._concluder.persist(job, lambda: self._store.checkpoint(job, facts, pin=pin))
 
     async def _show(self, job: Job, interaction: Interaction, message: Message) -> bool:
         """Show progress, but not over the answer of somebody who took this job while this process stood still."""
@@ -258,57 +262,6 @@ class Runner:
         except StoreUnavailable:
             return False
         return await self._delivery.progress(job, interaction, message)
-
-    async def _conclude(self, job: Job, interaction: Interaction, ended: Ended) -> None:
-        """Keep, deliver, record. Keeping takes the current lease: whoever lost it is not seen any more."""
-        packed = pack(ended)
-        if packed == job.result:
-            # Kept by an earlier run, which took the lease of then.
-            if not await self._persist(job, lambda: self._leases.confirm(job)):
-                raise LeaseLost(f"job {job.id}: the lease went to somebody else before the answer was sent")
-            await self._persist(job, lambda: self._remember(job, ended))
-        else:
-            await self._persist(job, lambda: self._keep(job, packed, ended))
-        started = self._clock.monotonic()
-        outcome, error = await self._delivery.deliver(job, interaction, ended)
-        self._leases.delivered(job)
-        now = self._clock.now()
-        self.journal.delivered(job, outcome.value, error, self._clock.monotonic() - started)
-        body = remembered(interaction) if ended.repeat is not Repeat.NONE else None
-        finish = Finish(outcome, now, ended.provider, error or ended.error, ended.repeat, body)
-        await self._persist(job, partial(self._finish, job, interaction, finish, ended.usage))
-        self.journal.finished(job, finish)
-
-    async def _keep(self, job: Job, packed: bytes, ended: Ended) -> None:
-        # Asked for in one turn, these are one transaction.
-        await asyncio.gather(self._store.keep(job, packed), self._remember(job, ended))
-
-    async def _remember(self, job: Job, ended: Ended) -> None:
-        """Keep the turn before anybody sees the answer, so that the very next question can lean on it."""
-        if ended.turn is not None:
-            await self._services.conversations.add(ended.turn, job=job)
-
-    async def _finish(self, job: Job, interaction: Interaction, finish: Finish, usage: Usage) -> None:
-        # Asked for in one turn, these are one transaction.
-        writes: list[Awaitable[object]] = []
-        log_of_use = self._services.usage
-        if log_of_use is not None and (finish.outcome is Outcome.ANSWERED or usage != NO_USAGE):
-            user, guild = interaction.user_id, interaction.guild_id
-            day = self._services.day()
-            # First, while the lease can still be looked at: who lost it meanwhile has not to count what another counts.
-            writes.append(log_of_use.add(day, user_id=user, guild_id=guild, kind=job.kind, usage=usage, job=job))
-        writes += [self._store.finish(job, finish), self._overview.count_done(self._instance, job.kind)]
-        await asyncio.gather(*writes)
-
-    async def _persist(self, job: Job, write: Callable[[], Awaitable[T]]) -> T:
-        """Write, waiting for the store to come back for as long as the job has time."""
-        while True:
-            try:
-                return await write()
-            except StoreUnavailable:
-                if self._clock.now() > job.expires_at:
-                    raise
-            await self._clock.sleep(STORE_RETRY_S)
 
     def _may_go_back(self, job: Job, error: ProviderError) -> bool:
         """Whether the queue may still bring this job to a key that works, in time."""
@@ -322,7 +275,7 @@ class Runner:
         """Hand back once the store works again: that it did not is no crash, and no attempt is counted for it."""
         log.error("store unavailable", **facts(job), error=str(cause))
         try:
-            await self._persist(job, lambda: self._store.release(job, counted=False))
+            await self._concluder.persist(job, lambda: self._store.release(job, counted=False))
             self.journal.released(job, "store")
         except (LeaseLost, StoreUnavailable) as error:
             log.warning("could not hand the job back", **facts(job), error=str(error))
