@@ -69,8 +69,9 @@ def question(number: int) -> bytes:
 
 
 async def waiting(one: RunningInstance) -> int:
-    """Return how many jobs the store holds."""
-    return (await one.instance.store.counts()).total_waiting
+    """Return how many open jobs the store holds: after a while one may be leased, to tell its user their place."""
+    counts = await one.instance.store.counts()
+    return counts.total_waiting + sum(counts.running.values())
 
 
 def hostile(rng: random.Random, large: bytes) -> tuple[str, bytes, dict[str, str], set[int]]:
