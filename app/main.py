@@ -20,16 +20,14 @@ from app.balancing.overview import Overview
 from app.balancing.state import InstanceSnapshot
 from app.clock import Clock, SharedClock, SystemClock, boot_id, since_boot
 from app.commands.registry import JOB_COMMANDS, job_command, offering
-from app.discord.channels import ChannelClient
-from app.discord.connections import discord_client
 from app.discord.signature import SignatureVerifier
-from app.discord.webhook import FollowUpClient
 from app.edge import Edge
 from app.errors import StoreUnavailable
 from app.intake import Intake, IntakeRules
 from app.journal import Journal
 from app.metrics import Metrics, watch_loop
 from app.observed import StoreWatch, observed
+from app.replying import Replying
 from app.settings import SQLITE_PREFIX, InstanceSettings
 from app.storage import storage
 from app.tracing import Traces, traces
@@ -41,23 +39,16 @@ from app.web.dashboard.routes import dashboard_routes
 from app.web.gauges import Gauges
 from app.web.interactions import InteractionsEndpoint
 from app.web.ops import OpsPages, ops_routes
-from app.worker.delivery import Delivery
-from app.worker.late import LateAnswers
 from app.worker.leases import LeaseBook
 from app.worker.loop import Worker
 from app.worker.pressure import Pressure
-from app.worker.removal import Removal
 from app.worker.rescue import Rescue
 from app.worker.runner import Runner
-from app.worker.second_look import SecondLook
 
 DRAIN_S = 20.0
 """How long running jobs may go on after SIGTERM; what is not done by then is handed back."""
 
 WARM_WITHIN_S = 6.0
-
-INVALID_RESPONSES_ALLOWED = 100
-"""Invalid responses in ten minutes that all instances together may provoke at Discord, which bans at 10,000."""
 
 log = structlog.get_logger("instance")
 
@@ -102,13 +93,8 @@ class Instance:
             describe=self._describe,
         )
         connections = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-        self._discord_http = discord_client(connections)
         self._provider_http = httpx2.AsyncClient(limits=connections)
-        self._follow_up = self._make_follow_up()
-        token = settings.discord_token.get_secret_value()
-        self._channels = ChannelClient(self._follow_up.caller, settings.discord_api_url, token, self.clock)
-        self._removal = Removal(self._follow_up, self._channels, self.store, self.clock)
-        self._second_look = SecondLook(self._follow_up, self.clock)
+        self._replying = Replying(settings, connections, self.store, self.clock, self.metrics)
         self._pressure = Pressure(self.clock)
         self._chat = providing.chat(
             settings,
@@ -129,7 +115,7 @@ class Instance:
             limits=self.limits,
             clock=self.clock,
             metrics=self.metrics,
-            remover=self._removal,
+            remover=self._replying.removal,
             people=self.users.people(),
             refuse=self.users.refusal,
             on_stop=self.worker.stop_job,
@@ -181,8 +167,8 @@ class Instance:
             clock=self.clock,
             slots=settings.max_concurrent_jobs,
             instance_count=settings.instance_count,
-            invalid=lambda: self._follow_up.caller.guard.count,
-            invalid_limit=_invalid_limit(settings),
+            invalid=self._replying.invalid_responses,
+            invalid_limit=self._replying.invalid_limit,
             store_time=self.storage.time,
             disk=settings.sqlite_path if settings.store_url.startswith(SQLITE_PREFIX) else None,
         )
@@ -207,17 +193,6 @@ class Instance:
             store_silent=self._watch.silent,
         )
 
-    def _make_follow_up(self) -> FollowUpClient:
-        settings = self.settings
-        return FollowUpClient(
-            self._discord_http,
-            settings.discord_api_url,
-            settings.discord_application_id,
-            self.clock,
-            on_call=self.metrics.webhook_called,
-            invalid_limit=_invalid_limit(settings),
-        )
-
     def _make_worker(self) -> Worker:
         settings = self.settings
         leases = LeaseBook(
@@ -228,17 +203,14 @@ class Instance:
             on_lost=self.journal.lost,
             moment=since_boot,
         )
-        late = LateAnswers(self._follow_up, self._channels, self.store, self.clock, holds=leases.holds)
-        delivery = Delivery(
-            self._follow_up, self.store, self.clock, holds=leases.holds, late=late, second_look=self._second_look
-        )
+        delivery = self._replying.delivery(leases.holds)
         runner = Runner(
             instance=settings.instance_id,
             store=self.store,
             leases=leases,
             commands=JOB_COMMANDS,
             services=providing.services(
-                settings, self.users, self.keys, self._chat, self._provider_http, self._discord_http, self.clock
+                settings, self.users, self.keys, self._chat, self._provider_http, self._replying.http, self.clock
             ),
             delivery=delivery,
             overview=self.overview,
@@ -310,13 +282,11 @@ class Instance:
             if self._traces is not None:
                 stack.push_async_callback(self._traces.close)
             stack.push_async_callback(self._provider_http.aclose)
-            stack.push_async_callback(self._discord_http.aclose)
             stack.push_async_callback(self.storage.close)
             await self._open_storage()
             stack.push_async_callback(self.storage.cluster.leave, self.settings.instance_id)
             stack.push_async_callback(self.intake.close)
-            stack.push_async_callback(self._removal.close)
-            stack.push_async_callback(self._second_look.close)
+            stack.push_async_callback(self._replying.close)
             stack.callback(self.feed.close)
             await self._adopt_clock()
             await self.keys.restore()
@@ -365,8 +335,3 @@ class Instance:
     async def _stop_worker(self) -> None:
         self.edge.draining = True
         await self.worker.stop(DRAIN_S)
-
-
-def _invalid_limit(settings: InstanceSettings) -> int:
-    """Return this instance's share of `INVALID_RESPONSES_ALLOWED`."""
-    return max(1, INVALID_RESPONSES_ALLOWED // settings.instance_count)
