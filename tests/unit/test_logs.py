@@ -262,6 +262,19 @@ def test_a_step_of_a_job_has_the_same_shape(lines: Lines) -> None:
     }  # fmt: skip
 
 
+_NAMES = st.sampled_from(["interaction", "fence", "home", "error", "token", "api_key", "because"])
+
+
+@given(st.dictionaries(_NAMES, _VALUES | st.just(SECRET) | st.from_regex(r"[0-9]{1,22}", fullmatch=True)))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_step_says_what_any_other_line_would(lines: Lines, facts: dict[str, Any]) -> None:
+    """The journal's short way to a line leaves out no mask and changes no value, whatever the fields hold."""
+    structlog.get_logger("journal").warning("job lost", **facts)
+    logs.journal("job lost", facts, logging.WARNING)
+    told, noted = lines()
+    assert told.pop("timestamp") <= noted.pop("timestamp") and noted == told
+
+
 def test_the_steps_can_be_left_out(lines: Lines) -> None:
     """With `LOG_LEVEL=WARNING` only what is worth a warning is written, and nothing is made for nobody."""
     logging.root.setLevel("WARNING")
