@@ -35,9 +35,9 @@ BENCHMARKS = (
     Benchmark("acks", "bench.ack", 4, 1),
     Benchmark("proxy", "bench.proxy", 5, 1),
     Benchmark("overhead", "bench.overhead", 10, 1.5),
-    Benchmark("streams", "bench.streams", 0.5, 0.5, ()),
+    Benchmark("streams", "bench.streams", 0.5, 0.5, ("--save",)),
     Benchmark("memory", "bench.memory", 30, 6),
-    Benchmark("store", "bench.store", 0.7, 0.7, ()),
+    Benchmark("store", "bench.store", 0.7, 0.7, ("--save",)),
     Benchmark("growth", "bench.growth", 20, 3, ("--quick", "--save")),
     Benchmark("capacity", "bench.capacity", 17, 6, ("--quick",)),
 )

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     print(*overhead_report.lines(seen), *overhead_report.cautions(seen), *(goal.line() for goal in goals), sep="\n")
     options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
     result = {"machine": described, "options": options, **overhead_report.as_json(seen, goals)}
-    for path in saving.places(RESULT, wanted.json, save=wanted.save):
+    name = "-".join([RESULT, *(wanted.part or ())])  # one part's figures are no other's
+    for path in saving.places(name, wanted.json, save=wanted.save):
         saving.write_json(path, result)
     if wanted.save and seen.calls is not None and charts.available():
         overhead_report.draw(saving.RESULTS / f"{RESULT}.png", seen.calls)

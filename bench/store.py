@@ -21,6 +21,7 @@ QUARTET, REDIS = "quartet", "redis"
 SIGNED_PER_SECOND = 14_000
 STARTS_WITHIN_S = 20.0
 JOB = "{quartet}:job:"
+RESULT = "store"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     environment.ensure("bench.store", arguments)
 
-    from bench import machine, report
+    from bench import machine, report, saving
     from bench.contestants import CONTESTANTS, Contestant
     from bench.interactions import Signer, presigned
     from bench.measure import Plan, measure
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         lambda port, signer, directory: {**sqlite.environment(port, signer, directory), **_redis_settings(directory)},
         _recorded,
     )
-    print(machine.line(machine.description()))
+    described = machine.description()
+    print(machine.line(described))
     if warning := machine.busy():
         print(warning)
     signer, plan = Signer.make(), Plan(wanted.seconds, wanted.connections)
@@ -62,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"round {number} of {wanted.rounds}", file=sys.stderr, flush=True)
     faults = report.faults(rounds)
     print(*report.lines(rounds), *(f"WORTHLESS: {fault}" for fault in faults), sep="\n")
+    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
+    result = {"machine": described, "options": options, **report.as_json(rounds)}
+    for path in saving.places(RESULT, wanted.json, save=wanted.save and not faults):
+        saving.write_json(path, result)
     reached = 1 / report.ratio(rounds, REDIS).median
     print(f"{REDIS} / {QUARTET}: {reached:.2f}")
     return 1 if faults or (wanted.at_least is not None and reached < wanted.at_least) else 0
@@ -73,6 +79,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of a run (default 3)")
     parser.add_argument("--connections", type=int, default=64, help="keep-alive connections (default 64)")
     parser.add_argument("--at-least", type=float, help="exit 1 if the median ratio is below this")
+    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    parser.add_argument("--save", action="store_true", help="write the figures to bench/results")
     wanted = parser.parse_args(arguments)
     if not (1 <= wanted.rounds <= 100 and 0 < wanted.seconds <= 60 and 1 <= wanted.connections <= 1000):
         parser.error("expected 1 to 100 rounds of at most 60 seconds over 1 to 1,000 connections")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from bench import machine
+from bench import machine, saving
 from bench.contestants import NOWHERE
 from bench.measure import data_directory
 from bench.processes import ServerProcess, cores, free_port, on_core, server
@@ -31,6 +30,7 @@ ARRIVE_WITHIN_S = 2.0
 END_WITHIN_S = 60.0
 FIRST_USER = 1_000_000_000_000_000_000
 PROGRESS_MARK = "⏳"
+RESULT = "streams"
 
 Event = Mapping[str, Any]
 
@@ -81,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=12, help="about how long each grows (default 12)")
     parser.add_argument("--tokens", type=float, default=40, help="tokens a second of each (default 40)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--save", action="store_true", help="write the figures to bench/results")
     wanted = parser.parse_args(arguments)
     if not (1 <= wanted.streams <= 1000 and 1 <= wanted.seconds <= 120 and 1 <= wanted.tokens <= 1000):
         parser.error("expected 1 to 1000 streams of 1 to 120 seconds and 1 to 1000 tokens a second")
@@ -99,9 +100,8 @@ def main(arguments: Sequence[str]) -> int:
     print(f"the instance used {figures.cpu_share:.0%} of its core")
     for miss in figures.misses:
         print(f"MISSED: {miss}")
-    if wanted.json is not None:
-        wanted.json.parent.mkdir(parents=True, exist_ok=True)
-        wanted.json.write_text(json.dumps({"machine": described, **asdict(figures)}, indent=1) + "\n")
+    for path in saving.places(RESULT, wanted.json, save=wanted.save):
+        saving.write_json(path, {"machine": described, **asdict(figures)})
     return 1 if figures.misses else 0
 
 
