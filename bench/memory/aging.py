@@ -1,7 +1,8 @@
 """A day that passes for what is done, and what the instance's housekeeping then does with the file.
 
-Finished jobs are kept for a day, which no setting shortens: quotas are counted from them. So that a run of minutes sees
-them forgotten, they are dated back by a day in the file, by statements of ours; the instance itself is not touched.
+Finished jobs are kept for a day, which no setting shortens: quotas are counted from them; and what was called, for an
+hour and five minutes. So that a run of minutes sees both forgotten, they are dated back by a day in the file, by
+statements of ours; the instance itself is not touched.
 """
 
 from __future__ import annotations
@@ -18,29 +19,37 @@ from pathlib import Path
 
 DAY_S = 86_400.0
 YOUNG_S = DAY_S / 2
-"""Finished jobs younger than this have not been dated back yet."""
+"""What is younger than this has not been dated back yet."""
 
 AT_ONCE = 500
 LOOK_EVERY_S = 0.05
 WAIT_S = 10.0
 PAGE_BYTES = 4096
 
-_YOUNG = "SELECT seq FROM jobs WHERE state='done' AND finished_at>? LIMIT ?"
+_AGE = (
+    "UPDATE jobs SET finished_at=finished_at-? WHERE seq IN "
+    "(SELECT seq FROM jobs WHERE state='done' AND finished_at>? LIMIT ?)",
+    "UPDATE calls SET at=at-? WHERE rowid IN (SELECT rowid FROM calls WHERE at>? LIMIT ?)",
+)
 _OLD = "SELECT count(*) FROM jobs WHERE state='done' AND finished_at<?"
 
 Window = tuple[float, float]
 
 
 def let_a_day_pass(database: Path) -> int:
-    """Date every finished job back by a day, in small transactions; returns how many."""
-    young, dated = time.time() - YOUNG_S, 0
+    """Date every finished job and every call back by a day, in small transactions; returns how many jobs."""
     with closing(_opened(database)) as connection:
-        while True:
-            update = f"UPDATE jobs SET finished_at=finished_at-? WHERE seq IN ({_YOUNG})"
-            changed = connection.execute(update, (DAY_S + YOUNG_S, young, AT_ONCE)).rowcount
-            dated += changed
-            if changed < AT_ONCE:
-                return dated
+        jobs, _calls = [_dated_back(connection, update) for update in _AGE]
+    return jobs
+
+
+def _dated_back(connection: sqlite3.Connection, update: str) -> int:
+    young, dated = time.time() - YOUNG_S, 0
+    while True:
+        changed = connection.execute(update, (DAY_S + YOUNG_S, young, AT_ONCE)).rowcount
+        dated += changed
+        if changed < AT_ONCE:
+            return dated
 
 
 def size_mib(directory: Path) -> float:

@@ -190,14 +190,16 @@ def test_a_run_without_housekeeping_is_worthless() -> None:
 
 
 def test_a_day_passes_for_all_that_is_done(tmp_path: Path) -> None:
-    """Young jobs become old enough to be forgotten, in as many steps as it takes, and none twice."""
+    """Young jobs and calls become old enough to be forgotten, in as many steps as it takes, and none twice."""
     path = tmp_path / "quartet.db"
-    add_jobs(path, [1.0] * (2 * aging.AT_ONCE + 3)).close()
+    with closing(add_jobs(path, [1.0] * (2 * aging.AT_ONCE + 3))) as connection:
+        connection.executemany("INSERT INTO calls (key, at) VALUES ('openai', ?)", [(time.time(),)] * 3)
     assert aging.let_a_day_pass(path) == 2 * aging.AT_ONCE + 3
     assert aging.let_a_day_pass(path) == 0
     with closing(sqlite3.connect(path)) as connection:
-        newest = connection.execute("SELECT max(finished_at) FROM jobs").fetchone()[0]
-    assert newest < time.time() - aging.DAY_S
+        newest = [connection.execute(f"SELECT max({at}) FROM {table}").fetchone()[0]
+                  for table, at in (("jobs", "finished_at"), ("calls", "at"))]  # fmt: skip
+    assert max(newest) < time.time() - aging.DAY_S
     assert aging.kept_jobs(path) == 2 * aging.AT_ONCE + 3
     assert aging.size_mib(tmp_path) > 0
 
