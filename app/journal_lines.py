@@ -23,8 +23,8 @@ class JournalLines:
 
     def __init__(self, instance: int, mask: Mask) -> None:
         self._mask = mask
-        self._ours = f'"instance": {instance}}}'
-        self._leased = f'"instance": {instance}, "key_set": {instance}}}'
+        self._ours = _ENCODE(whose({}, instance))[1:]
+        self._leased = _ENCODE(whose({"fence": 0}, instance))[1:]
         self._known = lru_cache(maxsize=4096)(self._encoded)
         self._second = 0
         self._stamp = ""
@@ -32,7 +32,6 @@ class JournalLines:
     def line(self, event: str, facts: Mapping[str, Any], level: int) -> str:
         """Return an object on one line, masked, with the time of now."""
         fields = [self._field(name, value) for name, value in facts.items()]
-        # A job under lease (it has a fence) is worked on with this instance's key set.
         ours = self._leased if "fence" in facts else self._ours
         known = f'"level": "{_level(level)}", "logger": "{JOURNAL}", "timestamp": "{self._now()}"'
         return f"{{{', '.join([self._known('event', event), *fields, known])}, {ours}"
@@ -57,6 +56,11 @@ class JournalLines:
             self._stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._second = second
         return f"{self._stamp}.{int((now - second) * 1e6):06}Z"
+
+
+def whose(fields: Mapping[str, Any], instance: int) -> dict[str, int]:
+    """Say whose line it is. A job under lease (it has a fence) is worked on with this instance's key set."""
+    return {"instance": instance, "key_set": instance} if "fence" in fields else {"instance": instance}
 
 
 def _level(level: int) -> str:

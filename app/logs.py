@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.journal_lines import JOURNAL, JournalLines
+from app.journal_lines import JOURNAL, JournalLines, whose
 from app.masking import Mask
 
 _QUIET = ("httpx2", "httpcore2", "openai", "uvicorn.access", "asyncio")
@@ -38,10 +38,7 @@ def configure(level: str, instance: int, secrets: Sequence[str]) -> None:
     mask = Mask(secrets)
 
     def add_instance(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event["instance"] = instance
-        if "fence" in event:
-            event["key_set"] = instance
-        return event
+        return {**event, **whose(event, instance)}
 
     def masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return mask.fields(event)
