@@ -14,7 +14,6 @@ from app.masking import LARGEST_KNOWN, Mask, is_id, names_secret
 
 JOURNAL = "journal"
 
-_LEVELS = {logging.INFO: "info", logging.WARNING: "warning"}
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -33,7 +32,7 @@ class JournalLines:
         """Return an object on one line, masked, with the time of now."""
         fields = [self._field(name, value) for name, value in facts.items()]
         ours = self._leased if "fence" in facts else self._ours
-        known = f'"level": "{_level(level)}", "logger": "{JOURNAL}", "timestamp": "{self._now()}"'
+        known = f'"level": "{logging.getLevelName(level).lower()}", "logger": "{JOURNAL}", "timestamp": "{self._now()}"'
         return f"{{{', '.join([self._known('event', event), *fields, known])}, {ours}"
 
     def _field(self, name: str, value: Any) -> str:
@@ -61,7 +60,3 @@ class JournalLines:
 def whose(fields: Mapping[str, Any], instance: int) -> dict[str, int]:
     """Say whose line it is. A job under lease (it has a fence) is worked on with this instance's key set."""
     return {"instance": instance, "key_set": instance} if "fence" in fields else {"instance": instance}
-
-
-def _level(level: int) -> str:
-    return _LEVELS.get(level) or logging.getLevelName(level).lower()

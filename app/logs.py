@@ -38,7 +38,8 @@ def configure(level: str, instance: int, secrets: Sequence[str]) -> None:
     mask = Mask(secrets)
 
     def add_instance(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {**event, **whose(event, instance)}
+        event.update(whose(event, instance))
+        return event
 
     def masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return mask.fields(event)

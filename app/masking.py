@@ -14,7 +14,7 @@ _SECRET_NAME = re.compile(r"(?i)(.*[_-])?(token|secret|password|authorization|si
 LARGEST_KNOWN = 80
 """Short texts come again and again: names, states, and each id in several lines."""
 
-LONGEST_ID = 20
+_LONGEST_ID = 20
 
 
 class Mask:
@@ -62,4 +62,4 @@ def names_secret(name: str) -> bool:
 
 def is_id(text: str) -> bool:
     """Return whether these are digits of an id; no key or token is made of digits alone."""
-    return len(text) <= LONGEST_ID and text.isascii() and text.isdigit()
+    return len(text) <= _LONGEST_ID and text.isascii() and text.isdigit()

@@ -34,8 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     seen = rounds.measured(wanted.rounds, Plan(wanted.seconds, wanted.connections), names)
     goals, faults = report.targets(seen), report.faults(seen)
     print(*report.lines(seen), *(goal.line() for goal in goals), *(f"WORTHLESS: {fault}" for fault in faults), sep="\n")
-    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
-    result = {"machine": described, "options": options, **report.as_json(seen)}
+    result = {"machine": described, "options": saving.options(wanted), **report.as_json(seen)}
     for path in saving.places(RESULT, wanted.json, save=wanted.save and not faults):
         saving.write_json(path, result)
     if wanted.save and not faults:

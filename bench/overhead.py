@@ -37,8 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     goals = overhead_report.targets(seen)
     print(*overhead_report.lines(seen), *overhead_report.cautions(seen), *(goal.line() for goal in goals), sep="\n")
-    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
-    result = {"machine": described, "options": options, **overhead_report.as_json(seen, goals)}
+    result = {"machine": described, "options": saving.options(wanted), **overhead_report.as_json(seen, goals)}
     name = "-".join([RESULT, *(wanted.part or ())])  # one part's figures are no other's
     for path in saving.places(name, wanted.json, save=wanted.save):
         saving.write_json(path, result)

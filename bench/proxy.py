@@ -44,8 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     faults = proxy_report.faults(seen, counted)
     print(*proxy_report.lines(seen, counted), *(goal.line() for goal in goals), sep="\n")
     print(*(f"WORTHLESS: {fault}\n" for fault in faults), sep="", end="")
-    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
-    result = {"machine": described, "options": options, **proxy_report.as_json(seen, counted, goals)}
+    result = {"machine": described, "options": saving.options(wanted), **proxy_report.as_json(seen, counted, goals)}
     for path in saving.places(RESULT, wanted.json, save=wanted.save and not faults):
         saving.write_json(path, result)
     if wanted.save and not faults:

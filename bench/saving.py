@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,11 @@ def write_json(path: Path, figures: Mapping[str, Any]) -> None:
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
     draft.replace(path)
+
+
+def options(wanted: argparse.Namespace) -> dict[str, Any]:
+    """Return what a benchmark was asked for; not where to write it, which says nothing about the figures."""
+    return {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
 
 
 def places(name: str, json_path: Path | None, *, save: bool) -> list[Path]:

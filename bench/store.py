@@ -64,8 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"round {number} of {wanted.rounds}", file=sys.stderr, flush=True)
     faults = report.faults(rounds)
     print(*report.lines(rounds), *(f"WORTHLESS: {fault}" for fault in faults), sep="\n")
-    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
-    result = {"machine": described, "options": options, **report.as_json(rounds)}
+    result = {"machine": described, "options": saving.options(wanted), **report.as_json(rounds)}
     for path in saving.places(RESULT, wanted.json, save=wanted.save and not faults):
         saving.write_json(path, result)
     reached = 1 / report.ratio(rounds, REDIS).median

@@ -35,8 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         goals, faults = goals + report.steady_targets(seen), report.faults(seen)
         print(*report.steady_lines(seen), sep="\n")
     print(*(goal.line() for goal in goals), *(f"WORTHLESS: {fault}" for fault in faults), sep="\n")
-    options = {name: value for name, value in vars(wanted).items() if not isinstance(value, Path)}
-    result = {"machine": described, "options": options, **report.as_json(samples, seen)}
+    result = {"machine": described, "options": saving.options(wanted), **report.as_json(samples, seen)}
     save = wanted.save and not faults
     for path in saving.places(RESULT, wanted.json, save=save):
         saving.write_json(path, result)
